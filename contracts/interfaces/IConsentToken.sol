@@ -58,6 +58,8 @@ interface IConsentToken {
     event ConsentUsed(uint32 indexed consentId, uint32 roundsUsed);
     event EpsilonSpent(uint32 indexed datasetId, uint32 indexed consentId, uint64 totalMicro);
     event ConsumerSet(address indexed consumer, bool allowed);
+    /// @notice An account's nonce was used by a signed mint, or given up.
+    event NonceSpent(address indexed account, uint256 nonce);
     /// @notice ERC-5192.
     event Locked(uint256 tokenId);
 
@@ -96,17 +98,20 @@ interface IConsentToken {
     error Soulbound(uint256 tokenId);
     /// @notice Only a contract that the DAO has allowed may use consents.
     error NotConsumer(address caller);
+    /// @notice More ids than the mask has bits.
+    error TooManyConsents(uint256 count);
 
     /// @notice Mints a consent. Only the admin of the dataset's hospital, not while suspended.
     function mint(Terms calldata terms) external returns (uint32 consentId);
 
     /// @notice Mints a consent that the admin of the dataset's hospital signed (EIP-712, EOA or ERC-1271). Anyone.
-    /// The signature covers `terms`, the admin's current nonce and `deadline`.
+    /// The signature covers `terms`, the admin's current nonce and `deadline`, as the EIP-712 type
+    /// `MintConsent(Terms terms,uint256 nonce,uint256 deadline)`, `Terms` with its fields as above, `permission` a uint8.
     function mintBySignature(Terms calldata terms, uint256 deadline, bytes calldata signature)
         external
         returns (uint32 consentId);
 
-    /// @notice Makes every unused signature of the caller void.
+    /// @notice Makes every signature over the caller's current nonce void.
     function cancelSignatures() external;
 
     /// @notice Ends a consent at once and for good. Only the admin of its hospital, suspended or not.
@@ -119,6 +124,9 @@ interface IConsentToken {
 
     /// @notice Allows or stops a consumer. Only the timelock.
     function setConsumer(address consumer, bool allowed) external;
+
+    /// @notice Whether a contract may use consents.
+    function isConsumer(address account) external view returns (bool);
 
     /// @notice Reverts with the first reason why this consent does not allow this purpose now.
     function check(uint32 consentId, uint32 hospitalId, Purpose calldata purpose) external view;
