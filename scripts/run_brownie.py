@@ -10,9 +10,11 @@ With ``--rpc`` the network ``attached`` is the chain that listens there.
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import os
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -30,8 +32,6 @@ def free_port() -> int:
 
 def write_networks(home: Path, rpc: str | None) -> None:
     """Brownie's list of networks, with Ganache on a free port, and the chain at ``rpc`` as ``attached``."""
-    import importlib.util
-
     import yaml
 
     spec = importlib.util.find_spec("brownie")
@@ -48,6 +48,21 @@ def write_networks(home: Path, rpc: str | None) -> None:
     folder = home / ".brownie"
     folder.mkdir()
     (folder / "network-config.yaml").write_text(yaml.safe_dump(networks))
+
+
+def compile_first() -> None:
+    """Compiles under a lock: Brownie writes its build files in place, and another run may be reading them."""
+    build = ROOT / "build"
+    build.mkdir(exist_ok=True)
+    with (build / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code = "import sys; sys.argv = ['brownie', 'compile']; from brownie._cli.__main__ import main; main()"
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+    if done.returncode != 0:
+        sys.exit(done.stdout + done.stderr)
+    print(done.stdout[done.stdout.find("Compiling") :] if "Compiling" in done.stdout else "", end="")
 
 
 def stop(signum: int, frame: object) -> NoReturn:
@@ -69,6 +84,7 @@ def main() -> None:
         os.environ["HOME"] = folder
         os.environ["SOLCX_BINARY_PATH"] = str(ROOT / "scripts")
         os.environ["PATH"] = os.pathsep.join([str(ROOT / "node_modules" / ".bin"), os.environ["PATH"]])
+        compile_first()
         sys.argv = ["brownie", *arguments]
         from brownie._cli.__main__ import main as brownie
         brownie()
