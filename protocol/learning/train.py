@@ -1,0 +1,136 @@
+"""Local training of one round: FedAvg's client step (McMahan et al. 2017).
+
+Training is single-threaded and seeded, so that the same state, data, round and seed give the same update whatever
+number of threads torch was told to use. The merge does not rest on it (each hospital's update is its own word), but a
+node that lost an unsent update may train it again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+import torch
+from torch import nn
+
+from protocol.errors import DataError, NotFinite
+from protocol.learning import zoo
+from protocol.learning.fixed_point import from_floats, to_floats
+from protocol.spec import JobSpec, ModelSpec, OptimiserSpec, StateSpec
+
+
+@dataclass(frozen=True, slots=True)
+class LocalResult:
+    """``delta`` is local minus global, float64[lanes]; ``loss`` the mean over the records seen in the last local epoch;
+    ``seconds`` the wall time of training."""
+
+    delta: np.ndarray
+    loss: float
+    seconds: float
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Single-threaded, deterministic torch inside; what it was, outside."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic)
+        torch.set_num_threads(threads)
+
+
+def initial_state(model: ModelSpec, state: StateSpec, seed: int) -> np.ndarray:
+    """A fresh base state int32[lanes] with torch's own initial weights for this seed."""
+    with one_thread(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_seed("initial", seed))
+        module = zoo.build(model)
+    tensors = {name: parameter.detach().numpy() for name, parameter in module.named_parameters()}
+    return from_floats(tensors, zoo.layout(model, state))
+
+
+def module_of(spec: JobSpec, state: np.ndarray) -> nn.Module:
+    """The spec's model with the weights of the state int32[lanes]. Raises WrongLength."""
+    tensors = to_floats(state, zoo.layout(spec.model, spec.state))
+    with torch.device("meta"):
+        module = zoo.build(spec.model)
+    module.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()}, assign=True)
+    return module
+
+
+def loss_of(name: str, outputs: torch.Tensor, y: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
+    """The loss of logits [n, k] against labels float32[n]: ``binary_cross_entropy`` (k = 1) or ``cross_entropy``."""
+    if name == "binary_cross_entropy":
+        return nn.functional.binary_cross_entropy_with_logits(outputs.squeeze(1), y, reduction=reduction)
+    return nn.functional.cross_entropy(outputs, y.long(), reduction=reduction)
+
+
+def tensors_of(spec: JobSpec, X: np.ndarray, y: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """Records and labels as float32 tensors. Raises DataError when they do not fit the model, NotFinite."""
+    shape = zoo.input_shape(spec.model)
+    if len(X) == 0 or X.shape[1:] != shape or y.shape != (len(X),):
+        raise DataError(f"Records of shape {X.shape} with labels {y.shape} do not fit a model that takes {shape}.")
+    if not (np.isfinite(X).all() and np.isfinite(y).all()):
+        raise NotFinite("The records hold NaN or infinity.")
+    classes = max(2, spec.model.outputs)
+    if (y < 0).any() or (y >= classes).any() or (y != np.rint(y)).any():
+        raise DataError(f"Labels must be whole numbers from 0 to {classes - 1}.")
+    return (
+        torch.from_numpy(np.ascontiguousarray(X, np.float32)),
+        torch.from_numpy(np.ascontiguousarray(y, np.float32)),
+    )
+
+
+def train(spec: JobSpec, state: np.ndarray, X: np.ndarray, y: np.ndarray, *, round: int, seed: int) -> LocalResult:
+    """Trains ``local_epochs`` from the global state int32[lanes] on records X float32[n, ...], y float32[n].
+
+    ``seed`` is the hospital's own; with the spec's seed and the round it fixes the order of the records. Raises
+    DataError, WrongLength, and NotFinite when training diverges.
+    """
+    started = time.perf_counter()
+    records, labels = tensors_of(spec, X, y)
+    module = module_of(spec, state)
+    start = {name: parameter.detach().numpy().astype(np.float64) for name, parameter in module.named_parameters()}
+    generator = torch.Generator().manual_seed(_seed("train", spec.training.seed, round, seed))
+    mean_loss = 0.0
+    with one_thread():
+        optimiser = _optimiser(spec.training.optimiser, module)
+        for _ in range(spec.training.local_epochs):
+            mean_loss = 0.0
+            for batch in torch.randperm(len(records), generator=generator).split(spec.training.batch_size):
+                optimiser.zero_grad()
+                loss = loss_of(spec.training.loss, module(records[batch]), labels[batch])
+                loss.backward()
+                optimiser.step()
+                mean_loss += loss.item() * len(batch) / len(records)
+    layout = zoo.layout(spec.model, spec.state)
+    trained = dict(module.named_parameters())
+    delta = np.concatenate(
+        [(trained[name].detach().numpy().astype(np.float64) - start[name]).ravel() for name in layout.names]
+    )
+    if not np.isfinite(delta).all():
+        raise NotFinite("Training diverged: the weights hold NaN or infinity.", "Lower the learning rate.")
+    return LocalResult(delta, mean_loss, time.perf_counter() - started)
+
+
+def _optimiser(optimiser: OptimiserSpec, module: nn.Module) -> torch.optim.Optimizer:
+    if optimiser.name == "sgd":
+        return torch.optim.SGD(
+            module.parameters(),
+            lr=optimiser.learning_rate,
+            weight_decay=optimiser.weight_decay,
+            momentum=optimiser.momentum,
+        )
+    return torch.optim.Adam(module.parameters(), lr=optimiser.learning_rate, weight_decay=optimiser.weight_decay)
+
+
+def _seed(use: str, *numbers: int) -> int:
+    """A 63-bit seed of its own for each use."""
+    text = "/".join(["salus", use, *map(str, numbers)])
+    return int.from_bytes(sha256(text.encode()).digest()[:8], "big") >> 1
