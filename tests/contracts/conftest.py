@@ -1,0 +1,360 @@
+"""Accounts by role, the contracts, and a way to expect a named error.
+
+For a contract alone, ``owner`` stands where the DAO's timelock stands after deployment. The governor's own tests use
+the real timelock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import eth_abi
+import pytest
+from brownie import convert, web3
+from brownie.exceptions import VirtualMachineError, decode_typed_error
+from eth_account import Account
+from eth_account.hdaccount import key_from_seed, seed_from_mnemonic
+
+DAY = 86_400
+TOKEN = 10**18
+HOSPITALS = 18
+
+NRES, GRU, HMB, DS = range(4)
+PUB, IRB, GS, NCU = 1 << 4, 1 << 6, 1 << 7, 1 << 16
+
+
+class Member(NamedTuple):
+    """A hospital: its id and its accounts; the funds are addresses that only receive."""
+
+    id: int
+    admin: Any
+    operator: Any
+    funds: tuple[str, str, str]
+
+
+class Terms(NamedTuple):
+    """``IConsentToken.Terms``."""
+
+    dataset_id: int
+    grantee: str
+    permission: int
+    mondo: int
+    modifiers: int
+    region: int
+    expires_at: int
+    max_rounds: int
+    epsilon_budget_micro: int
+
+
+class Purpose(NamedTuple):
+    """``IConsentToken.Purpose``."""
+
+    researcher: str
+    permission: int
+    mondo: int
+    pledges: int
+    region: int
+
+
+class Version(NamedTuple):
+    """``IDatasetRegistry.Version``."""
+
+    root: bytes
+    train_records: int
+    held_out_records: int
+    schema_digest: bytes
+    profile: bytes
+    evidence_digest: bytes
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _module(module_isolation):
+    """Each file starts on an empty chain."""
+
+
+@pytest.fixture(autouse=True)
+def _function(fn_isolation):
+    """Each test starts where its file's fixtures left off."""
+
+
+# --- errors -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def errors(_project) -> dict[str, dict[str, Any]]:
+    """Every custom error that any contract of the project declares, by name."""
+    return {
+        item["name"]: item
+        for container in _project
+        for item in container.abi
+        if item["type"] == "error"
+    }
+
+
+@pytest.fixture(scope="session")
+def reverts(errors) -> Callable[..., Any]:
+    """``with reverts("NotAdmin", account): …`` expects this error with exactly these arguments."""
+
+    @contextmanager
+    def expect(name: str, *args: Any) -> Iterator[None]:
+        types = [_canonical(item) for item in errors[name]["inputs"]]
+        selector = web3.keccak(text=f"{name}({','.join(types)})")[:4]
+        values = [_plain(kind, value) for kind, value in zip(types, args, strict=True)]
+        expected = decode_typed_error(web3.to_hex(selector + eth_abi.encode(types, values)))
+        with pytest.raises(VirtualMachineError) as caught:
+            yield
+        assert caught.value.revert_msg == expected
+
+    return expect
+
+
+def _canonical(item: dict[str, Any]) -> str:
+    if not item["type"].startswith("tuple"):
+        return item["type"]
+    return f"({','.join(_canonical(part) for part in item['components'])}){item['type'][5:]}"
+
+
+def _plain(kind: str, value: Any) -> Any:
+    return convert.to_address(str(value)) if kind == "address" else value
+
+
+@pytest.fixture(scope="session")
+def _project() -> Any:
+    from brownie import project
+
+    return project.get_loaded_projects()[0]
+
+
+# --- accounts by role ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def deployer(accounts) -> Any:
+    """Holds no right after deployment."""
+    return accounts[0]
+
+
+@pytest.fixture(scope="session")
+def owner(accounts) -> Any:
+    """Acts as the timelock."""
+    return accounts[1]
+
+
+@pytest.fixture(scope="session")
+def researcher(accounts) -> Any:
+    """Proposes jobs."""
+    return accounts[2]
+
+
+@pytest.fixture(scope="session")
+def stranger(accounts) -> Any:
+    """Has no role at all."""
+    return accounts[3]
+
+
+@pytest.fixture(scope="session")
+def consumer(accounts) -> Any:
+    """Acts as a contract that the DAO allows to use consents, add candidates and move escrow."""
+    return accounts[4]
+
+
+@pytest.fixture(scope="session")
+def spare(accounts) -> list[Any]:
+    """Accounts that no fixture gives a role: for new admins and operators."""
+    return accounts[5:9]
+
+
+@pytest.fixture(scope="session")
+def holders(accounts) -> list[Any]:
+    """Token holders with 50, 30 and 20 % of the votes."""
+    return accounts[10:13]
+
+
+@pytest.fixture(scope="session")
+def private_key_of(accounts) -> Callable[[Any], bytes]:
+    """The key of an account that Ganache derived from Brownie's mnemonic, for signing typed data."""
+    seed = seed_from_mnemonic("brownie", "")
+    keys: dict[str, bytes] = {}
+    for i in range(len(accounts)):
+        key = key_from_seed(seed, f"m/44'/60'/0'/0/{i}")
+        keys[Account.from_key(key).address] = key
+    return lambda account: keys[str(account)]
+
+
+# --- the DAO ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def vote_token(VoteToken, deployer, holders) -> Any:
+    """One million votes, delegated by their holders to themselves."""
+    return VoteToken.deploy(holders, [500_000 * TOKEN, 300_000 * TOKEN, 200_000 * TOKEN], {"from": deployer})
+
+
+@pytest.fixture(scope="module")
+def timelock(TimelockController, deployer) -> Any:
+    """A delay of a day; nobody proposes until ``governor`` does; anyone executes."""
+    zero = convert.to_address("0x" + "00" * 20)
+    return TimelockController.deploy(DAY, [], [zero], deployer, {"from": deployer})
+
+
+@pytest.fixture(scope="module")
+def governor(SalusGovernor, vote_token, timelock, deployer) -> Any:
+    """A day's delay, a week's vote, 1 % to propose, a quorum of 40 %. Afterwards the deployer holds nothing."""
+    contract = SalusGovernor.deploy(
+        vote_token, timelock, DAY, 7 * DAY, 10_000 * TOKEN, 40, {"from": deployer}
+    )
+    timelock.grantRole(timelock.PROPOSER_ROLE(), contract, {"from": deployer})
+    timelock.grantRole(timelock.CANCELLER_ROLE(), contract, {"from": deployer})
+    timelock.renounceRole(timelock.DEFAULT_ADMIN_ROLE(), deployer, {"from": deployer})
+    return contract
+
+
+# --- registries ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def hospitals(HospitalRegistry, deployer, owner) -> Any:
+    """The empty registry of hospitals."""
+    return HospitalRegistry.deploy(owner, {"from": deployer})
+
+
+@pytest.fixture(scope="module")
+def datasets(DatasetRegistry, hospitals, deployer) -> Any:
+    """The empty registry of datasets."""
+    return DatasetRegistry.deploy(hospitals, {"from": deployer})
+
+
+@pytest.fixture(scope="module")
+def consents(ConsentToken, hospitals, datasets, consumer, deployer, owner) -> Any:
+    """The consent token, with ``consumer`` allowed to use consents."""
+    contract = ConsentToken.deploy(owner, hospitals, datasets, {"from": deployer})
+    contract.setConsumer(consumer, True, {"from": owner})
+    return contract
+
+
+@pytest.fixture(scope="module")
+def reward_token(DevToken, deployer) -> Any:
+    """An ERC-20 that anyone may mint."""
+    return DevToken.deploy({"from": deployer})
+
+
+# --- hospitals, datasets, consents --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def candidates(accounts) -> list[Member]:
+    """Up to 18 hospitals as they would be admitted, in this order, on an empty registry."""
+    found = []
+    for i in range(HOSPITALS):
+        funds = tuple(convert.to_address(f"0x{kind}{i + 1:038x}") for kind in ("a0", "b0", "c0"))
+        found.append(Member(i + 1, accounts[20 + 2 * i], accounts[21 + 2 * i], funds))
+    return found
+
+
+@pytest.fixture(scope="module")
+def admit(hospitals, owner, candidates) -> Callable[[int], list[Member]]:
+    """Admits the first ``count`` candidates and returns them."""
+
+    def _admit(count: int) -> list[Member]:
+        for member in candidates[hospitals.hospitalCount() : count]:
+            hospitals.admit(
+                f"Hospital {member.id}", member.admin, member.operator, member.funds, {"from": owner}
+            )
+        return candidates[:count]
+
+    return _admit
+
+
+@pytest.fixture(scope="module")
+def members(admit) -> list[Member]:
+    """Three admitted hospitals."""
+    return admit(3)
+
+
+@pytest.fixture(scope="module")
+def member(members) -> Member:
+    """The hospital that most tests look at."""
+    return members[0]
+
+
+@pytest.fixture(scope="module")
+def other_member(members) -> Member:
+    """A hospital that must not be able to act for ``member``."""
+    return members[1]
+
+
+@pytest.fixture(scope="session")
+def version() -> Callable[..., Version]:
+    """A valid dataset version, with what the caller changes."""
+
+    def _version(**changes: Any) -> Version:
+        plain = Version(
+            root=b"\x01" * 32,
+            train_records=200,
+            held_out_records=100,
+            schema_digest=b"\x02" * 32,
+            profile=b"safe-harbor".ljust(32, b"\0"),
+            evidence_digest=b"\x03" * 32,
+        )
+        return plain._replace(**changes)
+
+    return _version
+
+
+@pytest.fixture(scope="module")
+def register(datasets, version) -> Callable[..., int]:
+    """Registers a dataset of a hospital and returns its id."""
+
+    def _register(of: Member, **changes: Any) -> int:
+        return datasets.register(version(**changes), {"from": of.operator}).return_value
+
+    return _register
+
+
+@pytest.fixture(scope="module")
+def dataset_id(register, member) -> int:
+    """A dataset of ``member``."""
+    return register(member)
+
+
+@pytest.fixture
+def terms(chain, dataset_id) -> Callable[..., Terms]:
+    """Terms that allow biomedical research to anyone for 30 days, with what the caller changes."""
+
+    def _terms(**changes: Any) -> Terms:
+        plain = Terms(
+            dataset_id=dataset_id,
+            grantee=convert.to_address("0x" + "00" * 20),
+            permission=HMB,
+            mondo=0,
+            modifiers=0,
+            region=0,
+            expires_at=chain.time() + 30 * DAY,
+            max_rounds=10,
+            epsilon_budget_micro=0,
+        )
+        return plain._replace(**changes)
+
+    return _terms
+
+
+@pytest.fixture
+def purpose(researcher) -> Callable[..., Purpose]:
+    """The researcher's biomedical research without pledges, with what the caller changes."""
+
+    def _purpose(**changes: Any) -> Purpose:
+        return Purpose(str(researcher), HMB, 0, 0, 0)._replace(**changes)
+
+    return _purpose
+
+
+@pytest.fixture
+def mint(consents, member, terms) -> Callable[..., int]:
+    """Mints a consent of ``member`` (or of the hospital given) and returns its id."""
+
+    def _mint(of: Member = member, **changes: Any) -> int:
+        return consents.mint(terms(**changes), {"from": of.admin}).return_value
+
+    return _mint
