@@ -1,7 +1,8 @@
-"""The job spec: what a researcher asks hospitals to train, as canonical JSON (RFC 8785) that the chain names by digest.
+"""The job spec: what a researcher asks hospitals to train.
 
-The structure is in ``protocol/schemas/job.json``; what a JSON schema cannot say is checked here. A spec is data from a
-stranger: nothing in it is ever executed, every number has bounds, and every refusal names the place and the reason.
+It is canonical JSON (RFC 8785) that the chain names by its digest. The structure is in
+``protocol/schemas/job.json``; what a JSON schema cannot say is checked here. A spec is data from a stranger:
+nothing in it is ever executed, every number has bounds, and every refusal names the place and the reason.
 """
 
 from __future__ import annotations
@@ -30,14 +31,18 @@ class ModelSpec:
     parameters: dict[str, Any]
 
     def check(self) -> None:
-        """Raises SpecError for an unknown architecture or for parameters that are missing, unknown or out of bounds."""
+        """Raises SpecError unless the architecture is known and its parameters are complete and in bounds."""
         _refuse_first(
-            _validator("model"), {"architecture": self.architecture, "parameters": self.parameters}, prefix="model"
+            _validator("model"),
+            {"architecture": self.architecture, "parameters": self.parameters},
+            prefix="model",
         )
         if self.architecture == "cnn":
             filters, groups = self.parameters["filters"], self.parameters["groups"]
             if any(count % groups for count in filters):
-                raise SpecError("model.parameters.groups", f"the filters {filters} are not all multiples of {groups}.")
+                raise SpecError(
+                    "model.parameters.groups", f"the filters {filters} are not all multiples of {groups}."
+                )
 
     @property
     def outputs(self) -> int:
@@ -63,7 +68,7 @@ class StateSpec:
 
 @dataclass(frozen=True, slots=True)
 class OptimiserSpec:
-    """``sgd`` (with momentum) or ``adam`` (decoupled from nothing: weight decay is an L2 penalty, as in torch)."""
+    """``sgd`` (with momentum) or ``adam``; weight decay is an L2 penalty, as in torch."""
 
     name: str
     learning_rate: float
@@ -101,8 +106,8 @@ class PrivacySpec:
 
 @dataclass(frozen=True, slots=True)
 class PurposeSpec:
-    """GA4GH DUO. ``mondo`` is the number of the disease and ``region`` the UN M49 code, zero for none, as on the chain;
-    ``irb_approval`` is the digest of the approval (32 bytes)."""
+    """GA4GH DUO. ``mondo`` is the number of the disease and ``region`` the UN M49 code, zero for none, as
+    on the chain; ``irb_approval`` is the digest of the approval (32 bytes)."""
 
     permission: str
     mondo: int
@@ -159,7 +164,7 @@ class JobSpec:
 
     @classmethod
     def parse(cls, data: bytes) -> JobSpec:
-        """Reads a spec as IPFS has it. Raises SpecError unless it is canonical, of this protocol, and sound."""
+        """Reads a spec's bytes. Raises SpecError unless they are canonical, of this protocol and sound."""
         return cls._read(canonical.loads(data), data)
 
     @classmethod
@@ -198,7 +203,8 @@ class JobSpec:
             title=document["title"],
             model=ModelSpec(**document["model"]),
             base=BaseSpec(
-                cid=_digest("base.cid", document["base"]["cid"]), root=bytes.fromhex(document["base"]["root"][2:])
+                cid=_digest("base.cid", document["base"]["cid"]),
+                root=bytes.fromhex(document["base"]["root"][2:]),
             ),
             state=StateSpec(document["state"]["fraction_bits"], document["state"].get("tensors", {})),
             schema=schema,
@@ -244,7 +250,9 @@ def _validator(part: str | None = None) -> Draft202012Validator:
 
 
 def _refuse_first(validator: Draft202012Validator, instance: Any, prefix: str = "") -> None:
-    errors = sorted(validator.iter_errors(instance), key=lambda error: [str(step) for step in error.absolute_path])
+    errors = sorted(
+        validator.iter_errors(instance), key=lambda error: [str(step) for step in error.absolute_path]
+    )
     if errors:
         raise SpecError(_path(errors[0], prefix), _reason(errors[0]))
 
@@ -268,7 +276,9 @@ def _check_sense(document: dict[str, Any]) -> None:
         raise SpecError("reward.split_bps", f"the shares sum to {total:,} basis points, not {FULL_BPS:,}.")
     hospitals = document["hospitals"]
     if hospitals["min"] > hospitals["max"]:
-        raise SpecError("hospitals", f"at least {hospitals['min']} and at most {hospitals['max']} contradict each other.")
+        raise SpecError(
+            "hospitals", f"at least {hospitals['min']}, at most {hospitals['max']}: that is nobody."
+        )
     purpose = document["purpose"]
     pledges = purpose["pledges"]
     if ("IRB" in pledges) != (purpose["irb_approval"] is not None):
@@ -308,7 +318,9 @@ def _digest(path: str, text: str) -> bytes:
 
 
 def _path(error: ValidationError, prefix: str) -> str:
-    steps = prefix + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path)
+    steps = prefix + "".join(
+        f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path
+    )
     return steps.removeprefix(".")
 
 

@@ -1,5 +1,5 @@
 """Learning: the model zoo, the integer state, local training, the merge and the metrics.
 
-``fixed_point`` and ``merge`` are plain integer arithmetic on numpy arrays; only ``zoo``, ``train`` and ``metrics``
-use torch.
+``fixed_point`` and ``merge`` are plain integer arithmetic on numpy arrays; only ``zoo``, ``train`` and
+``metrics`` use torch.
 """

@@ -1,8 +1,9 @@
 """The model state as one vector of fixed-point integers.
 
-All tensors of a model, in the order of their names (as UTF-8 bytes), flattened in C order and laid end to end as
-``int32``. Each tensor has its fraction bits ``f``: the integer ``x`` stands for ``x / 2**f``. Dividing by a power of
-two is exact and the step to float32 rounds to nearest even (IEEE 754), so one state gives the same weights everywhere.
+All tensors of a model, in the order of their names (as UTF-8 bytes), flattened in C order and laid end to
+end as ``int32``. Each tensor has its fraction bits ``f``: the integer ``x`` stands for ``x / 2**f``.
+Dividing by a power of two is exact and the step to float32 rounds to nearest even (IEEE 754), so one state
+gives the same weights everywhere.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ MAX_LANES = 64 * 2**20
 class Layout:
     """Where each tensor lies in the state vector.
 
-    ``names`` are sorted by their UTF-8 bytes; ``shapes`` and ``bits`` (fraction bits) go with them; ``lanes`` is the
-    length of the vector.
+    ``names`` are sorted by their UTF-8 bytes; ``shapes`` and ``bits`` (fraction bits) go with them;
+    ``lanes`` is the length of the vector.
     """
 
     names: tuple[str, ...]
@@ -37,12 +38,16 @@ class Layout:
 
     @classmethod
     def of(
-        cls, shapes: Mapping[str, Sequence[int]], fraction_bits: int = 24, tensors: Mapping[str, int] | None = None
+        cls,
+        shapes: Mapping[str, Sequence[int]],
+        fraction_bits: int = 24,
+        tensors: Mapping[str, int] | None = None,
     ) -> Layout:
         """The layout of tensors with these shapes.
 
-        ``fraction_bits`` holds for every tensor that ``tensors`` does not name. Raises LearningError when ``tensors``
-        names a tensor that the model lacks, or when there is nothing to lay out or too much (``MAX_LANES``).
+        ``fraction_bits`` holds for every tensor that ``tensors`` does not name. Raises LearningError when
+        ``tensors`` names a tensor that the model lacks, or when there is nothing to lay out or too much
+        (``MAX_LANES``).
         """
         named = dict(tensors or {})
         unknown = sorted(set(named) - set(shapes))
@@ -90,8 +95,8 @@ def to_floats(x: np.ndarray, layout: Layout) -> dict[str, np.ndarray]:
 def from_floats(tensors: Mapping[str, np.ndarray], layout: Layout) -> np.ndarray:
     """The state int32[lanes] nearest to the tensors (ties to even).
 
-    Raises WrongLength for a missing, extra or misshapen tensor, NotFinite for NaN or infinity, and LearningError for a
-    number that the fixed point cannot hold.
+    Raises WrongLength for a missing, extra or misshapen tensor, NotFinite for NaN or infinity, and
+    LearningError for a number that the fixed point cannot hold.
     """
     if set(tensors) != set(layout.names):
         difference = sorted(set(tensors) ^ set(layout.names))
@@ -106,7 +111,7 @@ def from_floats(tensors: Mapping[str, np.ndarray], layout: Layout) -> np.ndarray
         scaled = np.rint(np.ldexp(tensor.astype(np.float64).ravel(), bits))
         if scaled.min(initial=0.0) < INT32_MIN or scaled.max(initial=0.0) > INT32_MAX:
             raise LearningError(
-                f"Tensor {name} holds numbers of {2.0 ** (31 - bits):g} or more, which {bits} fraction bits cannot hold.",
+                f"Tensor {name} passes {2.0 ** (31 - bits):g}, the range of {bits} fraction bits.",
                 "Give the tensor fewer fraction bits in state.tensors.",
             )
         x[place] = scaled
@@ -119,7 +124,8 @@ def to_safetensors(x: np.ndarray, layout: Layout, metadata: Mapping[str, str] | 
 
 
 def from_safetensors(data: bytes, layout: Layout) -> np.ndarray:
-    """The state int32[lanes] of a safetensors file; errors as in ``from_floats``, LearningError when it is no such file."""
+    """The state int32[lanes] of a safetensors file; errors as in ``from_floats``, LearningError when it is
+    no such file."""
     try:
         tensors = load(data)
     except (SafetensorError, KeyError, ValueError) as error:

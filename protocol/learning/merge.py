@@ -1,7 +1,8 @@
-"""Weights, quantised updates and the merge: the arithmetic that every hospital and verifier repeats bit by bit.
+"""Weights, quantised updates and the merge: arithmetic that every hospital and verifier repeats.
 
-An update is ``q = rint(w * clip(local - global) * 2**f)``; a merge is ``saturate(x + ((eta * sum(q)) >> 16))`` with the
-sum taken modulo 2**32. Integer sums do not depend on their order, so any machine gets the same bytes.
+An update is ``q = rint(w * clip(local - global) * 2**f)``; a merge is
+``saturate(x + ((eta * sum(q)) >> 16))`` with the sum taken modulo 2**32. Integer sums do not depend on their
+order, so any machine gets the same bytes.
 """
 
 from __future__ import annotations
@@ -17,17 +18,18 @@ from protocol.learning.fixed_point import INT32_MAX, INT32_MIN, Layout, require_
 
 ONE = 1 << 16
 FULL_BPS = 10_000
-# One block of int64 scratch stays inside the processor's cache, and bounds what a merge needs beside two states.
+# One block of int64 scratch stays inside the processor's cache, and bounds what a merge needs beside two
+# states.
 BLOCK_LANES = 1 << 15
 
 
 def weights(counts: Sequence[int], max_weight_bps: int = FULL_BPS) -> list[Fraction]:
     """Each participant's share of the merge, exact; the shares sum to 1.
 
-    ``counts`` are training records, as the chain has them. No share exceeds ``max_weight_bps / 10000``: what is above
-    it goes to the others in proportion to their counts, again and again until none exceeds it. When even equal shares
-    would exceed it, all are equal. Raises LearningError for no participants, a count below 1, or a cap outside
-    1 to 10,000.
+    ``counts`` are training records, as the chain has them. No share exceeds ``max_weight_bps / 10000``:
+    what is above it goes to the others in proportion to their counts, again and again until none exceeds
+    it. When even equal shares would exceed it, all are equal. Raises LearningError for no participants, a
+    count below 1, or a cap outside 1 to 10,000.
     """
     if not counts or min(counts) < 1:
         raise LearningError("A merge needs participants with at least one training record each.")
@@ -52,15 +54,18 @@ def quantise(
 ) -> np.ndarray:
     """A hospital's update q, int32[lanes].
 
-    ``delta`` is local minus global, float64[lanes]; ``weight`` its share of the merge. It is clipped to the L2 norm
-    ``clip_norm`` over the whole vector, then coordinate by coordinate to ``(2**31 - 1 - participants) / 2**f``, so that
-    the sum over honest participants stays inside int32. Raises NotFinite, WrongLength, and LearningError for a weight
-    outside (0, 1], no participants or a clip norm that is not positive.
+    ``delta`` is local minus global, float64[lanes]; ``weight`` its share of the merge. It is clipped to the
+    L2 norm ``clip_norm`` over the whole vector, then coordinate by coordinate to ``(2**31 - 1 -
+    participants) / 2**f``, so that the sum over honest participants stays inside int32. Raises NotFinite,
+    WrongLength, and LearningError for a weight outside (0, 1], no participants or a clip norm that is not
+    positive.
     """
     if delta.shape != (layout.lanes,):
         raise WrongLength(f"The update has shape {delta.shape}; the model's has ({layout.lanes},).")
     if not 0 < weight <= 1 or participants < 1 or not (math.isfinite(clip_norm) and clip_norm > 0):
-        raise LearningError(f"Weight {weight}, {participants} participants, clip norm {clip_norm}: out of range.")
+        raise LearningError(
+            f"Weight {weight}, {participants} participants, clip norm {clip_norm}: out of range."
+        )
     clipped = np.array(delta, np.float64)
     if not np.isfinite(clipped).all():
         raise NotFinite("The update holds NaN or infinity.", "Lower the learning rate.")
@@ -81,7 +86,8 @@ def l2_norm(vector: np.ndarray) -> float:
     largest = float(np.abs(vector).max(initial=0.0))
     if largest == 0.0:
         return 0.0
-    # Blocks of numpy's own pairwise sum, then an exact sum of the blocks: BLAS would split the work by threads.
+    # Blocks of numpy's own pairwise sum, then an exact sum of the blocks: BLAS would split the work by
+    # threads.
     blocks = (vector[start : start + BLOCK_LANES] / largest for start in range(0, len(vector), BLOCK_LANES))
     return largest * math.sqrt(math.fsum(float(np.sum(block * block)) for block in blocks))
 
@@ -89,18 +95,21 @@ def l2_norm(vector: np.ndarray) -> float:
 def merge(state: np.ndarray, updates: Iterable[np.ndarray], server_step: int = ONE) -> np.ndarray:
     """The next state int32[lanes]: ``saturate(state + ((server_step * sum of updates) >> 16))``, floor.
 
-    ``updates`` are int32[lanes] and may be a generator: one is held at a time, and none is changed. ``server_step`` is a
-    uint32 with 16 fraction bits (65,536 is one). Raises WrongLength, and LearningError for another dtype, no updates or
-    a step outside uint32.
+    ``updates`` are int32[lanes] and may be a generator: one is held at a time, and none is changed.
+    ``server_step`` is a uint32 with 16 fraction bits (65,536 is one). Raises WrongLength, and LearningError
+    for another dtype, no updates or a step outside uint32.
     """
     if not 0 <= server_step < 2**32:
         raise LearningError(f"server_step is {server_step}; it lies between 0 and {2**32 - 1}.")
     require_vector(state, len(state), "The state")
     total = np.zeros(len(state), np.uint32)
     merged = 0
-    for merged, update in enumerate(updates, start=1):
+    for update in updates:
+        merged += 1
         require_vector(update, len(state), f"Update {merged}")
         np.add(total, update.view(np.uint32), out=total)
+        # Else it would live on while the next one is fetched.
+        del update
     if not merged:
         raise LearningError("There is no update to merge.")
     result = total.view(np.int32)

@@ -1,4 +1,4 @@
-"""How good a state is on held-out records: sums and ratios over all of them, never a figure for one record."""
+"""How good a state is on held-out records: figures over all of them, never for one."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ BLOCK_RECORDS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """``correct`` of ``total`` records; ``loss`` is their mean. The others are for two classes and else None; AUC is
-    None as well when only one class is there, sensitivity without positives, specificity without negatives."""
+    """``correct`` of ``total`` records; ``loss`` is their mean. The others are for two classes and else
+    None; AUC is None as well when only one class is there, sensitivity without positives, specificity
+    without negatives."""
 
     correct: int
     total: int
@@ -34,34 +35,37 @@ class Metrics:
         return asdict(self)
 
 
-def predict(spec: JobSpec, state: np.ndarray, X: np.ndarray) -> np.ndarray:
+def predict(spec: JobSpec, state: np.ndarray, records: np.ndarray) -> np.ndarray:
     """Probabilities float64[n] of the positive class (one output or two classes), or float64[n, classes].
 
-    X is float32[n, ...], the state int32[lanes]. Raises DataError, NotFinite, WrongLength.
+    ``records`` are float32[n, ...], the state int32[lanes]. Raises DataError, NotFinite, WrongLength.
     """
-    return _probabilities(_logits(spec, state, X, np.zeros(len(X), np.float32)))
+    return _probabilities(_logits(spec, state, records, np.zeros(len(records), np.float32)))
 
 
-def evaluate(spec: JobSpec, state: np.ndarray, X: np.ndarray, y: np.ndarray) -> Metrics:
-    """Metrics of the state int32[lanes] on records X float32[n, ...] and labels y float32[n].
+def evaluate(spec: JobSpec, state: np.ndarray, records: np.ndarray, labels: np.ndarray) -> Metrics:
+    """Metrics of the state int32[lanes] on records float32[n, ...] and labels float32[n].
 
     The threshold of two classes is a probability above one half. Raises DataError, NotFinite, WrongLength.
     """
-    logits = _logits(spec, state, X, y)
+    logits = _logits(spec, state, records, labels)
     with one_thread():
         summed = loss_of(
-            spec.training.loss, torch.from_numpy(logits), torch.from_numpy(y.astype(np.float64)), reduction="sum"
+            spec.training.loss,
+            torch.from_numpy(logits),
+            torch.from_numpy(labels.astype(np.float64)),
+            reduction="sum",
         )
-    loss = float(summed) / len(y)
+    loss = float(summed) / len(labels)
     probabilities = _probabilities(logits)
     if probabilities.ndim == 2:
-        correct = int((probabilities.argmax(axis=1) == y).sum())
-        return Metrics(correct, len(y), loss, None, None, None, None)
-    positive = y == 1
+        correct = int((probabilities.argmax(axis=1) == labels).sum())
+        return Metrics(correct, len(labels), loss, None, None, None, None)
+    positive = labels == 1
     predicted = probabilities > 0.5
     return Metrics(
         correct=int((predicted == positive).sum()),
-        total=len(y),
+        total=len(labels),
         loss=loss,
         auc=auc(probabilities, positive),
         sensitivity=_share(predicted[positive]),
@@ -71,7 +75,7 @@ def evaluate(spec: JobSpec, state: np.ndarray, X: np.ndarray, y: np.ndarray) -> 
 
 
 def auc(scores: np.ndarray, positive: np.ndarray) -> float | None:
-    """Area under the ROC curve: the Mann-Whitney statistic, ties counting one half. None for one class only."""
+    """Area under the ROC curve (Mann-Whitney, ties count one half). None without both classes."""
     positives = int(positive.sum())
     negatives = len(positive) - positives
     if not positives or not negatives:
@@ -82,11 +86,11 @@ def auc(scores: np.ndarray, positive: np.ndarray) -> float | None:
     return float((ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
-def _logits(spec: JobSpec, state: np.ndarray, X: np.ndarray, y: np.ndarray) -> np.ndarray:
-    records, _ = tensors_of(spec, X, y)
+def _logits(spec: JobSpec, state: np.ndarray, records: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    inputs, _ = tensors_of(spec, records, labels)
     module = module_of(spec, state)
     with one_thread(), torch.inference_mode():
-        blocks = [module(block).double().numpy() for block in records.split(BLOCK_RECORDS)]
+        blocks = [module(block).double().numpy() for block in inputs.split(BLOCK_RECORDS)]
     return np.concatenate(blocks)
 
 

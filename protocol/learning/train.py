@@ -1,8 +1,8 @@
 """Local training of one round: FedAvg's client step (McMahan et al. 2017).
 
-Training is single-threaded and seeded, so that the same state, data, round and seed give the same update whatever
-number of threads torch was told to use. The merge does not rest on it (each hospital's update is its own word), but a
-node that lost an unsent update may train it again.
+Training is single-threaded and seeded, so that the same state, data, round and seed give the same update
+whatever number of threads torch was told to use. The merge does not rest on it (each hospital's update is
+its own word), but a node that lost an unsent update may train it again.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from protocol.spec import JobSpec, ModelSpec, OptimiserSpec, StateSpec
 
 @dataclass(frozen=True, slots=True)
 class LocalResult:
-    """``delta`` is local minus global, float64[lanes]; ``loss`` the mean over the records seen in the last local epoch;
-    ``seconds`` the wall time of training."""
+    """``delta`` is local minus global, float64[lanes]; ``loss`` the mean over the records seen in the last
+    local epoch; ``seconds`` the wall time of training."""
 
     delta: np.ndarray
     loss: float
@@ -64,51 +64,59 @@ def module_of(spec: JobSpec, state: np.ndarray) -> nn.Module:
     return module
 
 
-def loss_of(name: str, outputs: torch.Tensor, y: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
-    """The loss of logits [n, k] against labels float32[n]: ``binary_cross_entropy`` (k = 1) or ``cross_entropy``."""
+def loss_of(name: str, logits: torch.Tensor, labels: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
+    """The loss of logits [n, k] against labels float32[n]: ``binary_cross_entropy`` (k = 1) or
+    ``cross_entropy``."""
     if name == "binary_cross_entropy":
-        return nn.functional.binary_cross_entropy_with_logits(outputs.squeeze(1), y, reduction=reduction)
-    return nn.functional.cross_entropy(outputs, y.long(), reduction=reduction)
+        return nn.functional.binary_cross_entropy_with_logits(logits.squeeze(1), labels, reduction=reduction)
+    return nn.functional.cross_entropy(logits, labels.long(), reduction=reduction)
 
 
-def tensors_of(spec: JobSpec, X: np.ndarray, y: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    """Records and labels as float32 tensors. Raises DataError when they do not fit the model, NotFinite."""
+def tensors_of(spec: JobSpec, records: np.ndarray, labels: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """Both as float32 tensors. Raises DataError when they do not fit the model, NotFinite."""
     shape = zoo.input_shape(spec.model)
-    if len(X) == 0 or X.shape[1:] != shape or y.shape != (len(X),):
-        raise DataError(f"Records of shape {X.shape} with labels {y.shape} do not fit a model that takes {shape}.")
-    if not (np.isfinite(X).all() and np.isfinite(y).all()):
+    if len(records) == 0 or records.shape[1:] != shape or labels.shape != (len(records),):
+        raise DataError(
+            f"Records {records.shape} with labels {labels.shape} do not fit a model that takes {shape}."
+        )
+    if not (np.isfinite(records).all() and np.isfinite(labels).all()):
         raise NotFinite("The records hold NaN or infinity.")
     classes = max(2, spec.model.outputs)
-    if (y < 0).any() or (y >= classes).any() or (y != np.rint(y)).any():
+    if (labels < 0).any() or (labels >= classes).any() or (labels != np.rint(labels)).any():
         raise DataError(f"Labels must be whole numbers from 0 to {classes - 1}.")
     return (
-        torch.from_numpy(np.ascontiguousarray(X, np.float32)),
-        torch.from_numpy(np.ascontiguousarray(y, np.float32)),
+        torch.from_numpy(np.ascontiguousarray(records, np.float32)),
+        torch.from_numpy(np.ascontiguousarray(labels, np.float32)),
     )
 
 
-def train(spec: JobSpec, state: np.ndarray, X: np.ndarray, y: np.ndarray, *, round: int, seed: int) -> LocalResult:
-    """Trains ``local_epochs`` from the global state int32[lanes] on records X float32[n, ...], y float32[n].
+def train(
+    spec: JobSpec, state: np.ndarray, records: np.ndarray, labels: np.ndarray, *, round: int, seed: int
+) -> LocalResult:
+    """Trains ``local_epochs`` from the global state int32[lanes] on records float32[n, ...] and labels
+    float32[n].
 
-    ``seed`` is the hospital's own; with the spec's seed and the round it fixes the order of the records. Raises
-    DataError, WrongLength, and NotFinite when training diverges.
+    ``seed`` is the hospital's own; with the spec's seed and the round it fixes the order of the records.
+    Raises DataError, WrongLength, and NotFinite when training diverges.
     """
     started = time.perf_counter()
-    records, labels = tensors_of(spec, X, y)
+    inputs, targets = tensors_of(spec, records, labels)
     module = module_of(spec, state)
-    start = {name: parameter.detach().numpy().astype(np.float64) for name, parameter in module.named_parameters()}
+    start = {
+        name: parameter.detach().numpy().astype(np.float64) for name, parameter in module.named_parameters()
+    }
     generator = torch.Generator().manual_seed(_seed("train", spec.training.seed, round, seed))
     mean_loss = 0.0
     with one_thread():
         optimiser = _optimiser(spec.training.optimiser, module)
         for _ in range(spec.training.local_epochs):
             mean_loss = 0.0
-            for batch in torch.randperm(len(records), generator=generator).split(spec.training.batch_size):
+            for batch in torch.randperm(len(inputs), generator=generator).split(spec.training.batch_size):
                 optimiser.zero_grad()
-                loss = loss_of(spec.training.loss, module(records[batch]), labels[batch])
+                loss = loss_of(spec.training.loss, module(inputs[batch]), targets[batch])
                 loss.backward()
                 optimiser.step()
-                mean_loss += loss.item() * len(batch) / len(records)
+                mean_loss += loss.item() * len(batch) / len(inputs)
     layout = zoo.layout(spec.model, spec.state)
     trained = dict(module.named_parameters())
     delta = np.concatenate(
@@ -127,7 +135,9 @@ def _optimiser(optimiser: OptimiserSpec, module: nn.Module) -> torch.optim.Optim
             weight_decay=optimiser.weight_decay,
             momentum=optimiser.momentum,
         )
-    return torch.optim.Adam(module.parameters(), lr=optimiser.learning_rate, weight_decay=optimiser.weight_decay)
+    return torch.optim.Adam(
+        module.parameters(), lr=optimiser.learning_rate, weight_decay=optimiser.weight_decay
+    )
 
 
 def _seed(use: str, *numbers: int) -> int:

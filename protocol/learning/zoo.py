@@ -1,7 +1,7 @@
 """The vetted architectures that a job spec may name.
 
-A spec names an architecture and bounded parameters, never code. No architecture keeps buffers (running statistics
-would leave the merge), so normalisation is GroupNorm (Wu & He 2018).
+A spec names an architecture and bounded parameters, never code. No architecture keeps buffers (running
+statistics would leave the merge), so normalisation is GroupNorm (Wu & He 2018).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -19,7 +20,8 @@ from protocol.learning.fixed_point import Layout
 from protocol.spec import ModelSpec, StateSpec
 
 FLOAT_BYTES = 4
-# Weights, gradients, two moments of Adam and the global copy as float32, the update as float64, the states as int32.
+# Weights, gradients, two moments of Adam and the global copy as float32, the update as float64, the states
+# as int32.
 BYTES_PER_PARAMETER = 4 * 5 + 8 + 4 * 3
 
 
@@ -27,8 +29,8 @@ BYTES_PER_PARAMETER = 4 * 5 + 8 + 4 * 3
 class Architecture:
     """How to build a model, and what one record is to it.
 
-    ``input_shape`` is a record's shape; ``activations`` the float32 numbers that training keeps of one record;
-    ``multiply_adds`` those of one record's forward pass.
+    ``input_shape`` is a record's shape; ``activations`` the float32 numbers that training keeps of one
+    record; ``multiply_adds`` those of one record's forward pass.
     """
 
     build: Callable[[Mapping[str, Any]], nn.Module]
@@ -39,8 +41,9 @@ class Architecture:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a model asks of a hospital's machine. ``memory_bytes`` is training at the given batch size, without torch
-    itself; ``multiply_adds`` is training on one record once (forward, and twice that backward)."""
+    """What a model asks of a hospital's machine. ``memory_bytes`` is training at the given batch size,
+    without torch itself; ``multiply_adds`` is training on one record once (forward, and twice that
+    backward)."""
 
     parameters: int
     state_bytes: int
@@ -57,7 +60,7 @@ def mlp(inputs: int, hidden: list[int], outputs: int) -> nn.Module:
     """float32[n, inputs] -> logits float32[n, outputs], ReLU between the layers."""
     sizes = [inputs, *hidden]
     layers: list[nn.Module] = []
-    for size, following in zip(sizes, sizes[1:], strict=False):
+    for size, following in pairwise(sizes):
         layers += [nn.Linear(size, following), nn.ReLU()]
     return nn.Sequential(*layers, nn.Linear(sizes[-1], outputs))
 
@@ -69,7 +72,7 @@ def cnn(channels: int, height: int, width: int, classes: int, filters: list[int]
     """
     sizes = [channels, *filters]
     layers: list[nn.Module] = []
-    for size, following in zip(sizes, sizes[1:], strict=False):
+    for size, following in pairwise(sizes):
         layers += [
             nn.Conv2d(size, following, kernel_size=3, padding=1),
             nn.GroupNorm(groups, following),
@@ -91,7 +94,7 @@ def _dense_activations(parameters: Mapping[str, Any]) -> int:
 
 def _dense_multiply_adds(parameters: Mapping[str, Any]) -> int:
     sizes = _dense_sizes(parameters)
-    return sum(size * following for size, following in zip(sizes, sizes[1:], strict=False))
+    return sum(size * following for size, following in pairwise(sizes))
 
 
 def _cnn_pixels(parameters: Mapping[str, Any]) -> list[int]:
@@ -102,16 +105,18 @@ def _cnn_pixels(parameters: Mapping[str, Any]) -> list[int]:
 
 def _cnn_activations(parameters: Mapping[str, Any]) -> int:
     # Convolution, normalisation and ReLU each keep their output; pooling keeps a quarter and its indices.
-    kept = sum(4 * count * size for count, size in zip(parameters["filters"], _cnn_pixels(parameters), strict=False))
+    kept = sum(
+        4 * count * size for count, size in zip(parameters["filters"], _cnn_pixels(parameters), strict=False)
+    )
     return kept + parameters["channels"] * parameters["height"] * parameters["width"]
 
 
 def _cnn_multiply_adds(parameters: Mapping[str, Any]) -> int:
     pixels = _cnn_pixels(parameters)
     sizes = [parameters["channels"], *parameters["filters"]]
-    convolutions = zip(sizes, sizes[1:], pixels, strict=False)
+    convolutions = zip(pairwise(sizes), pixels, strict=False)
     return (
-        sum(9 * size * following * count for size, following, count in convolutions)
+        sum(9 * size * following * count for (size, following), count in convolutions)
         + sizes[-1] * pixels[-1] * parameters["classes"]
     )
 
@@ -139,7 +144,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
 
 
 def check(model: ModelSpec) -> Architecture:
-    """The architecture that a model names. Raises SpecError for an unknown one or for parameters out of bounds."""
+    """The architecture that a model names. Raises SpecError for an unknown one or for parameters out of
+    bounds."""
     model.check()
     return ARCHITECTURES[model.architecture]
 
@@ -155,7 +161,9 @@ def shapes(model: ModelSpec) -> dict[str, tuple[int, ...]]:
     with torch.device("meta"):
         module = architecture.build(model.parameters)
     if buffers := [name for name, _ in module.named_buffers()]:
-        raise LearningError(f"{model.architecture} keeps buffers ({', '.join(buffers)}), which a merge cannot carry.")
+        raise LearningError(
+            f"{model.architecture} keeps buffers, which no merge carries: {', '.join(buffers)}."
+        )
     return {name: tuple(parameter.shape) for name, parameter in module.named_parameters()}
 
 
