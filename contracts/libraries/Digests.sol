@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.30;
+
+import {IModelRegistry} from "../interfaces/IModelRegistry.sol";
+
+/// @title What a round's digests hash
+/// @notice SHA-256 over abi.encode, so that the record can be recomputed with any library.
+library Digests {
+    /// @notice The accumulator of an attempt before any update.
+    function attempt(uint32 jobId, uint16 round, uint8 number) internal pure returns (bytes32) {
+        return sha256(abi.encode(jobId, round, number));
+    }
+
+    /// @notice The accumulator after one more update.
+    function update(bytes32 accumulator, uint32 hospitalId, IModelRegistry.Vector calldata vector)
+        internal
+        pure
+        returns (bytes32)
+    {
+        return sha256(abi.encode(accumulator, hospitalId, vector.cid, vector.root));
+    }
+
+    /// @notice What a merge is: these updates, in the order of their arrival, and this result.
+    function merge(
+        uint32 jobId,
+        uint16 round,
+        uint8 number,
+        bytes32 accumulator,
+        IModelRegistry.Vector calldata state
+    ) internal pure returns (bytes32) {
+        return sha256(abi.encode(jobId, round, number, accumulator, state.cid, state.root));
+    }
+}

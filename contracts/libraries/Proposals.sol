@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.30;
+
+import {IConsentToken} from "../interfaces/IConsentToken.sol";
+import {ITrainingJobs} from "../interfaces/ITrainingJobs.sol";
+import {Duo} from "./Duo.sol";
+
+/// @title What makes a proposal consistent in itself
+library Proposals {
+    uint16 internal constant MAX_ROUNDS = 1000;
+    uint8 internal constant MAX_HOSPITALS = 48;
+
+    /// @notice Reverts with `BadProposal` and the name of the first field that is wrong.
+    function requireConsistent(ITrainingJobs.Proposal calldata proposal) internal view {
+        IConsentToken.Purpose calldata purpose = proposal.purpose;
+        ITrainingJobs.Phases calldata phases = proposal.phases;
+        _require(proposal.specDigest != 0, "specDigest");
+        _require(purpose.researcher == msg.sender, "researcher");
+        _require(
+            (purpose.permission == IConsentToken.Permission.DS) == (purpose.mondo != 0), "mondo"
+        );
+        _require(purpose.pledges & ~Duo.ALL == 0, "pledges");
+        _require((purpose.pledges & Duo.GS != 0) == (purpose.region != 0), "region");
+        _require((purpose.pledges & Duo.IRB != 0) == (proposal.irbApproval != 0), "irbApproval");
+        _require(proposal.rounds != 0 && proposal.rounds <= MAX_ROUNDS, "rounds");
+        _require(proposal.maxHospitals != 0 && proposal.maxHospitals <= MAX_HOSPITALS, "maxHospitals");
+        _require(proposal.minHospitals != 0 && proposal.minHospitals <= proposal.maxHospitals, "minHospitals");
+        _require(proposal.gateBps <= 10_000, "gateBps");
+        _require(
+            phases.enrol != 0 && phases.submit != 0 && phases.merge != 0 && phases.check != 0
+                && phases.report != 0 && phases.pause != 0,
+            "phases"
+        );
+    }
+
+    function _require(bool holds, string memory field) private pure {
+        if (!holds) revert ITrainingJobs.BadProposal(field);
+    }
+}
