@@ -5,20 +5,79 @@
 #   PATH=$PWD/node_modules/.bin:$PATH SOLCX_BINARY_PATH=$PWD/scripts .venv/bin/brownie test FILE --network ganache-cli
 
 SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
 
 PYTHON := .venv/bin/python
 BROWNIE := $(PYTHON) scripts/run_brownie.py
 TESTS ?= tests/contracts
+PYTESTS ?= tests/protocol tests/integration
 
 .PHONY: help
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Set-up. Each step leaves a stamp that is newer than what it was made from, so a second run skips it.
+
+.PHONY: setup
+setup: .venv/.installed node_modules/.installed ## Python and Node tools at the locked versions (3 minutes at first, then nothing)
+
+.venv/bin/python:
+	@echo "setup: virtual environment"
+	@python3 -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Salus needs Python 3.11; python3 is " + sys.version)'
+	@python3 -m venv .venv
+
+.venv/.installed: requirements-dev.lock pyproject.toml | .venv/bin/python
+	@echo "setup: Python packages (about 2 minutes)"
+	@$(PYTHON) -m pip install -qq --disable-pip-version-check -r requirements-dev.lock
+	@$(PYTHON) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+node_modules/.installed: package-lock.json package.json
+	@echo "setup: compiler, development chain and IPFS daemon (about 30 s)"
+	@node -e 'if (+process.versions.node.split(".")[0] < 20) { console.error("Salus needs Node 20; this is " + process.version); process.exit(1) }'
+	@npm ci --loglevel=error --no-progress >/dev/null
+	@touch $@
 
 .PHONY: compile
-compile: ## Compile the contracts (15 s when all have changed)
+compile: setup ## Compile the contracts (15 s when all have changed)
 	@$(BROWNIE) compile
 
+.PHONY: abi
+abi: compile ## Write the ABIs that the package carries from the compiled contracts
+	@$(PYTHON) scripts/export_abi.py
+
+.PHONY: demo
+demo: setup ## The main job end to end: four hospitals train one model (5 minutes at first)
+	@$(PYTHON) -m protocol.cli demo
+
+.PHONY: test
+test: contracts-test python-test ## Every test (under 15 minutes)
+
 .PHONY: contracts-test
-contracts-test: ## Contract tests on a Ganache of their own; TESTS=FILE for some of them
+contracts-test: setup ## Contract tests on a Ganache of their own; TESTS=FILE for some of them
 	@$(BROWNIE) test $(TESTS) --network ganache-cli
+
+.PHONY: python-test
+python-test: setup ## Python and integration tests; PYTESTS=FILE for some of them
+	@$(PYTHON) -m pytest $(PYTESTS)
+
+.PHONY: lint
+lint: setup ## Style of Python and Solidity
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+
+.PHONY: bench
+bench: setup ## Gas, round time, accuracy and trace figures
+	@$(PYTHON) scripts/bench.py
+
+.PHONY: locks
+locks: ## Resolve pyproject.toml anew into the two requirements locks (5 minutes)
+	@scripts/lock_requirements
+
+.PHONY: clean
+clean: ## Remove what make made: tools, build files, caches. The chain and files in .salus stay
+	@rm -rf .venv node_modules build reports salus.egg-info .pytest_cache .ruff_cache .hypothesis
+	@find protocol scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +

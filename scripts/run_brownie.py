@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 from typing import NoReturn
 
@@ -65,7 +66,7 @@ def compile_first() -> None:
     print(done.stdout[done.stdout.find("Compiling") :] if "Compiling" in done.stdout else "", end="")
 
 
-def stop(signum: int, frame: object) -> NoReturn:
+def stop(signum: int, _frame: object) -> NoReturn:
     """Leaves by the usual way, so that Brownie takes its chain down."""
     raise SystemExit(128 + signum)
 
@@ -86,7 +87,10 @@ def main() -> None:
         os.environ["PATH"] = os.pathsep.join([str(ROOT / "node_modules" / ".bin"), os.environ["PATH"]])
         compile_first()
         sys.argv = ["brownie", *arguments]
+        # Brownie warns of its own calls.
+        warnings.filterwarnings("ignore", r"rpc\..* should not be called directly", FutureWarning)
         from brownie._cli.__main__ import main as brownie
+
         brownie()
 
 
