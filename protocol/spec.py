@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from protocol.content import canonical, cid
 from protocol.data.schema import DataSchema
-from protocol.errors import DataError, SpecError
+from protocol.errors import InvalidInput, SpecError
 
 PROTOCOL = "salus/1"
 FULL_BPS = 10_000
@@ -165,13 +165,20 @@ class JobSpec:
     @classmethod
     def parse(cls, data: bytes) -> JobSpec:
         """Reads a spec's bytes. Raises SpecError unless they are canonical, of this protocol and sound."""
-        return cls._read(canonical.loads(data), data)
+        try:
+            document = canonical.loads(data)
+        except InvalidInput as error:
+            raise SpecError("", error.message, error.hint) from error
+        return cls._read(document, data)
 
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> JobSpec:
         """A spec from its fields. Raises SpecError."""
-        data = canonical.dumps(document)
-        return cls._read(canonical.loads(data), data)
+        try:
+            data = canonical.dumps(document)
+        except InvalidInput as error:
+            raise SpecError("", error.message, error.hint) from error
+        return cls.parse(data)
 
     def to_dict(self) -> dict[str, Any]:
         """The document: a copy of its own."""
@@ -263,7 +270,7 @@ def _check_structure(document: Any) -> None:
     if document.get("protocol") != PROTOCOL:
         raise SpecError(
             "protocol",
-            f"it is {document.get('protocol')!r}; this program speaks {PROTOCOL!r}.",
+            f"it is {_short(document.get('protocol'))}; this program speaks {PROTOCOL}.",
             "Use the version of Salus that speaks the job's protocol.",
         )
     _refuse_first(_validator(), document)
@@ -306,15 +313,15 @@ def _check_model(spec: JobSpec) -> None:
 def _schema(document: dict[str, Any]) -> DataSchema:
     try:
         return DataSchema.parse(document)
-    except DataError as error:
+    except InvalidInput as error:
         raise SpecError("data.schema", error.message, error.hint) from error
 
 
 def _digest(path: str, text: str) -> bytes:
     try:
         return cid.from_cid(text)
-    except ValueError as error:
-        raise SpecError(path, f"{text} is no content id.") from error
+    except InvalidInput as error:
+        raise SpecError(path, error.message, error.hint) from error
 
 
 def _path(error: ValidationError, prefix: str) -> str:
@@ -345,6 +352,9 @@ def _reason(error: ValidationError) -> str:
         case "maximum" | "exclusiveMaximum":
             sign = "at most" if error.validator == "maximum" else "less than"
             return f"{_short(error.instance)} is too large: it must be {sign} {error.validator_value}."
+        case "minItems" | "maxItems":
+            sign = "at least" if error.validator == "minItems" else "at most"
+            return f"it has {len(error.instance)} items; {sign} {error.validator_value} are allowed."
         case "uniqueItems":
             return "it names something twice."
         case _:
