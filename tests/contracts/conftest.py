@@ -14,8 +14,8 @@ import eth_abi
 import pytest
 from brownie import convert, web3
 from brownie.exceptions import VirtualMachineError, decode_typed_error
-from eth_account import Account
-from eth_account.hdaccount import key_from_seed, seed_from_mnemonic
+from eth_account.hdaccount import key_from_seed
+from eth_account.hdaccount.mnemonic import Mnemonic
 
 DAY = 86_400
 TOKEN = 10**18
@@ -175,12 +175,9 @@ def holders(accounts) -> list[Any]:
 @pytest.fixture(scope="session")
 def private_key_of(accounts) -> Callable[[Any], bytes]:
     """The key of an account that Ganache derived from Brownie's mnemonic, for signing typed data."""
-    seed = seed_from_mnemonic("brownie", "")
-    keys: dict[str, bytes] = {}
-    for i in range(len(accounts)):
-        key = key_from_seed(seed, f"m/44'/60'/0'/0/{i}")
-        keys[Account.from_key(key).address] = key
-    return lambda account: keys[str(account)]
+    seed = Mnemonic.to_seed("brownie", "")
+    addresses = [str(account) for account in accounts]
+    return lambda account: key_from_seed(seed, f"m/44'/60'/0'/0/{addresses.index(str(account))}")
 
 
 # --- the DAO ------------------------------------------------------------------------------------------------------
@@ -358,3 +355,33 @@ def mint(consents, member, terms) -> Callable[..., int]:
         return consents.mint(terms(**changes), {"from": of.admin}).return_value
 
     return _mint
+
+
+# --- models, rewards, jobs ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def models(ModelRegistry, consumer, deployer, owner) -> Any:
+    """The registry of models, to which ``consumer`` may add candidates."""
+    contract = ModelRegistry.deploy(owner, {"from": deployer})
+    contract.setJobs(consumer, True, {"from": owner})
+    return contract
+
+
+@pytest.fixture(scope="module")
+def rewards(RewardPool, hospitals, reward_token, consumer, deployer, owner) -> Any:
+    """The reward pool: ``reward_token`` is allowed, and ``consumer`` may move escrow."""
+    contract = RewardPool.deploy(owner, hospitals, {"from": deployer})
+    contract.setJobs(consumer, True, {"from": owner})
+    contract.allowToken(reward_token, True, {"from": owner})
+    return contract
+
+
+@pytest.fixture(scope="module")
+def jobs(TrainingJobs, hospitals, datasets, consents, models, rewards, deployer, owner) -> Any:
+    """The jobs contract, which may use consents, add candidates and move escrow."""
+    contract = TrainingJobs.deploy(hospitals, datasets, consents, models, rewards, {"from": deployer})
+    consents.setConsumer(contract, True, {"from": owner})
+    models.setJobs(contract, True, {"from": owner})
+    rewards.setJobs(contract, True, {"from": owner})
+    return contract
