@@ -5,8 +5,8 @@
 Environment:
   SALUS_DEPLOY_PARAMETERS  JSON file with any of the fields of `Parameters`; `holders` is needed outside development:
                            {"holders": {"0x…": 600000, "0x…": 400000}, "voting_period_seconds": 604800, …}
-  SALUS_DEPLOYER           account to deploy from: a name or keystore file that Brownie knows; it asks for the password
-  SALUS_DEPLOYER_KEY       the same as a private key, for development chains only
+  SALUS_DEPLOYER           account to deploy from: a name that Brownie knows, or a keystore file
+  SALUS_DEPLOYER_PASSWORD_FILE  file with its password; without one, Brownie asks for it
   SALUS_DEPLOYMENT_OUT     where to write the deployment, by default .salus/NETWORK/deployment.json
 """
 
@@ -76,9 +76,8 @@ def parameters(development: bool) -> Parameters:
 def deployer_account(development: bool) -> Any:
     """The account that deploys."""
     if name := os.environ.get("SALUS_DEPLOYER"):
-        return accounts.load(name)
-    if development and (key := os.environ.get("SALUS_DEPLOYER_KEY")):
-        return accounts.add(key)
+        password_file = os.environ.get("SALUS_DEPLOYER_PASSWORD_FILE")
+        return accounts.load(name, Path(password_file).read_text().strip() if password_file else None)
     if development and len(accounts) > 0:
         return accounts[0]
     raise SystemExit(
@@ -86,31 +85,42 @@ def deployer_account(development: bool) -> Any:
     )
 
 
+def create(deployer: Any, container: Any, *arguments: Any) -> Any:
+    """Deploys one contract.
+
+    By hand, since ``container.deploy`` of Brownie 1.22.2 fails on its own types when it notes a deployment to a live
+    network; what we keep is the file that `write` makes.
+    """
+    transaction = deployer.transfer(data=container.deploy.encode_input(*arguments))
+    return container.at(transaction.contract_address, deployer, transaction, persist=False)
+
+
 def deploy(deployer: Any, given: Parameters, development: bool) -> dict[str, Any]:
     """Deploys and wires everything. Returns the contracts by name."""
     sender = {"from": deployer}
     holders = list(given.holders)
-    votes = VoteToken.deploy(holders, [given.holders[holder] * TOKEN for holder in holders], sender)
+    votes = create(deployer, VoteToken, holders, [given.holders[holder] * TOKEN for holder in holders])
     # Nobody proposes but the governor; anyone may execute what it has passed.
-    timelock = TimelockController.deploy(given.timelock_delay_seconds, [], [ZERO], deployer, sender)
-    governor = SalusGovernor.deploy(
+    timelock = create(deployer, TimelockController, given.timelock_delay_seconds, [], [ZERO], deployer)
+    governor = create(
+        deployer,
+        SalusGovernor,
         votes,
         timelock,
         given.voting_delay_seconds,
         given.voting_period_seconds,
         given.proposal_threshold * TOKEN,
         given.quorum_percent,
-        sender,
     )
     timelock.grantRole(timelock.PROPOSER_ROLE(), governor, sender)
     timelock.grantRole(timelock.CANCELLER_ROLE(), governor, sender)
 
-    hospitals = HospitalRegistry.deploy(deployer, sender)
-    datasets = DatasetRegistry.deploy(hospitals, sender)
-    consents = ConsentToken.deploy(deployer, hospitals, datasets, sender)
-    models = ModelRegistry.deploy(deployer, sender)
-    rewards = RewardPool.deploy(deployer, hospitals, sender)
-    jobs = TrainingJobs.deploy(hospitals, datasets, consents, models, rewards, sender)
+    hospitals = create(deployer, HospitalRegistry, deployer)
+    datasets = create(deployer, DatasetRegistry, hospitals)
+    consents = create(deployer, ConsentToken, deployer, hospitals, datasets)
+    models = create(deployer, ModelRegistry, deployer)
+    rewards = create(deployer, RewardPool, deployer, hospitals)
+    jobs = create(deployer, TrainingJobs, hospitals, datasets, consents, models, rewards)
     consents.setConsumer(jobs, True, sender)
     models.setJobs(jobs, True, sender)
     rewards.setJobs(jobs, True, sender)
@@ -128,7 +138,7 @@ def deploy(deployer: Any, given: Parameters, development: bool) -> dict[str, Any
     }
     reward_tokens = list(given.reward_tokens)
     if development:
-        contracts["RewardToken"] = DevToken.deploy(sender)
+        contracts["RewardToken"] = create(deployer, DevToken)
         reward_tokens.append(contracts["RewardToken"].address)
     for token in reward_tokens:
         rewards.allowToken(token, True, sender)

@@ -4,7 +4,7 @@
 
 Brownie keeps its networks and packages in the user's home and starts Ganache on port 8545, so two runs on one machine
 meet on one chain. Here every run has its own folder and its own free port, and the user's settings stay untouched.
-With ``--rpc`` the network ``attached`` is the chain that listens there.
+With ``--rpc URL`` the network ``attached`` is the development chain that listens there.
 """
 
 from __future__ import annotations
@@ -44,8 +44,17 @@ def write_networks(home: Path, rpc: str | None) -> None:
         if network["id"] == "ganache-cli":
             network["cmd_settings"]["port"] = free_port()
     if rpc is not None:
-        entry = {"name": "Attached", "id": "attached", "chainid": "1337", "host": rpc}
-        networks["live"].append({"name": "Salus", "networks": [entry]})
+        # As a development network: Brownie looks for a transaction at once there, on live ones once a second.
+        address, port = rpc.rsplit(":", 1)
+        networks["development"].append(
+            {
+                "name": "Attached",
+                "id": "attached",
+                "cmd": "ganache-cli",
+                "host": address,
+                "cmd_settings": {"port": int(port)},
+            }
+        )
     folder = home / ".brownie"
     folder.mkdir()
     (folder / "network-config.yaml").write_text(yaml.safe_dump(networks))
