@@ -1,8 +1,8 @@
 """Local training of one round: FedAvg's client step (McMahan et al. 2017).
 
-Training is single-threaded and seeded, so that the same state, data, round and seed give the same update
-whatever number of threads torch was told to use. The merge does not rest on it (each hospital's update is
-its own word), but a node that lost an unsent update may train it again.
+Training is single-threaded and seeded: on one machine the same state, data, round and seed give the same
+update, whatever number of threads torch was told to use. Another processor may round otherwise, so nothing in
+the protocol rests on it: an update is its hospital's own word, and only the merge is repeated by others.
 """
 
 from __future__ import annotations
@@ -36,13 +36,14 @@ class LocalResult:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Single-threaded, deterministic torch inside; what it was, outside."""
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    # As use_deterministic_algorithms(True), which would first import the compiler, for more than a second.
+    torch.set_deterministic_debug_mode("error")
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(deterministic)
+        torch.set_deterministic_debug_mode(mode)
         torch.set_num_threads(threads)
 
 
