@@ -8,21 +8,43 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from inspect import isfunction
 from typing import Any, NamedTuple
 
 import eth_abi
 import pytest
-from brownie import convert, web3
+from brownie import convert, project, web3
 from brownie.exceptions import VirtualMachineError, decode_typed_error
+from eth_account import Account
 from eth_account.hdaccount import key_from_seed
 from eth_account.hdaccount.mnemonic import Mnemonic
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 DAY = 86_400
 TOKEN = 10**18
 HOSPITALS = 18
 
-NRES, GRU, HMB, DS = range(4)
-PUB, IRB, GS, NCU = 1 << 4, 1 << 6, 1 << 7, 1 << 16
+HMB = 2  # DUO permissions: NRES, GRU, HMB, DS
+
+MINT_CONSENT = {
+    "MintConsent": [
+        {"name": "terms", "type": "Terms"},
+        {"name": "nonce", "type": "uint256"},
+        {"name": "deadline", "type": "uint256"},
+    ],
+    "Terms": [
+        {"name": "datasetId", "type": "uint32"},
+        {"name": "grantee", "type": "address"},
+        {"name": "permission", "type": "uint8"},
+        {"name": "mondo", "type": "uint32"},
+        {"name": "modifiers", "type": "uint32"},
+        {"name": "region", "type": "uint16"},
+        {"name": "expiresAt", "type": "uint40"},
+        {"name": "maxRounds", "type": "uint32"},
+        {"name": "epsilonBudgetMicro", "type": "uint64"},
+    ],
+}
 
 
 class Member(NamedTuple):
@@ -79,18 +101,50 @@ def _function(fn_isolation):
     """Each test starts where its file's fixtures left off."""
 
 
+@pytest.fixture
+def run_machine(chain) -> Callable[..., None]:
+    """Runs a Hypothesis state machine with ``context`` as its attributes, each example from the chain as it is now.
+
+    Brownie 1.22.2 has a fixture for this, which fails with a TypeError: its base class is compiled and final.
+    """
+
+    def _run(
+        machine: type[RuleBasedStateMachine], examples: int = 8, steps: int = 15, **context: Any
+    ) -> None:
+        plain = {name: staticmethod(value) if isfunction(value) else value for name, value in context.items()}
+        bound = type(machine.__name__, (machine,), plain)
+        chain.snapshot()
+
+        def start() -> RuleBasedStateMachine:
+            chain.revert()
+            return bound()
+
+        run_state_machine_as_test(
+            start,
+            settings=settings(
+                max_examples=examples,
+                stateful_step_count=steps,
+                deadline=None,
+                suppress_health_check=HealthCheck.all(),
+            ),
+        )
+
+    return _run
+
+
 # --- errors -------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
-def errors(_project) -> dict[str, dict[str, Any]]:
+def compiled() -> Any:
+    """Brownie's project: every compiled contract."""
+    return project.get_loaded_projects()[0]
+
+
+@pytest.fixture(scope="session")
+def errors(compiled) -> dict[str, dict[str, Any]]:
     """Every custom error that any contract of the project declares, by name."""
-    return {
-        item["name"]: item
-        for container in _project
-        for item in container.abi
-        if item["type"] == "error"
-    }
+    return {item["name"]: item for container in compiled for item in container.abi if item["type"] == "error"}
 
 
 @pytest.fixture(scope="session")
@@ -118,13 +172,6 @@ def _canonical(item: dict[str, Any]) -> str:
 
 def _plain(kind: str, value: Any) -> Any:
     return convert.to_address(str(value)) if kind == "address" else value
-
-
-@pytest.fixture(scope="session")
-def _project() -> Any:
-    from brownie import project
-
-    return project.get_loaded_projects()[0]
 
 
 # --- accounts by role ---------------------------------------------------------------------------------------------
@@ -385,3 +432,22 @@ def jobs(TrainingJobs, hospitals, datasets, consents, models, rewards, deployer,
     models.setJobs(contract, True, {"from": owner})
     rewards.setJobs(contract, True, {"from": owner})
     return contract
+
+
+@pytest.fixture
+def sign_consent(consents, private_key_of, chain) -> Callable[..., bytes]:
+    """An admin's EIP-712 signature over terms, nonce and deadline; ``domain`` overrides fields of the domain."""
+
+    def _sign(account: Any, given: Terms, nonce: int, deadline: int, **domain: Any) -> bytes:
+        full = {
+            "name": "Salus ConsentToken",
+            "version": "1",
+            "chainId": chain.id,
+            "verifyingContract": consents.address,
+            **domain,
+        }
+        named = {field["name"]: value for field, value in zip(MINT_CONSENT["Terms"], given, strict=True)}
+        message = {"terms": named, "nonce": nonce, "deadline": deadline}
+        return Account.sign_typed_data(private_key_of(account), full, MINT_CONSENT, message).signature
+
+    return _sign

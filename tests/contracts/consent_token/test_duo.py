@@ -20,7 +20,9 @@ ALLOWED = {
 
 
 @pytest.mark.parametrize("consent", list(ALLOWED), ids=["NRES", "GRU", "HMB", "DS"])
-def test_permissions_allow_themselves_and_whatever_is_narrower(consents, member, mint, purpose, reverts, consent):
+def test_permissions_allow_themselves_and_whatever_is_narrower(
+    consents, member, mint, purpose, reverts, consent
+):
     allowed, mondo = consent
     consent_id = mint(permission=allowed, mondo=mondo)
     for (asked, disease), passes in zip(PURPOSES, ALLOWED[consent], strict=True):
@@ -70,7 +72,9 @@ def test_a_region_binds_only_when_the_consent_names_one(consents, member, mint, 
             consents.check(in_france, member.id, purpose(pledges=GS, region=region))
 
 
-def test_a_grantee_binds_only_when_the_consent_names_one(consents, member, mint, purpose, researcher, stranger, reverts):
+def test_a_grantee_binds_only_when_the_consent_names_one(
+    consents, member, mint, purpose, researcher, stranger, reverts
+):
     named = mint(grantee=str(researcher))
     consents.check(named, member.id, purpose())
     with reverts("NotGrantee", named, researcher, stranger):
@@ -78,11 +82,18 @@ def test_a_grantee_binds_only_when_the_consent_names_one(consents, member, mint,
     consents.check(mint(), member.id, purpose(researcher=str(stranger)))
 
 
-def test_the_first_reason_is_given(consents, chain, member, other_member, mint, purpose, researcher, stranger, reverts):
+def test_the_first_reason_is_given(
+    consents, chain, member, other_member, mint, purpose, researcher, stranger, reverts
+):
     """From who, to whether it lives, to what for: each mended in turn shows the next."""
     expires_at = chain.time() + 86_400
     consent_id = mint(
-        grantee=str(researcher), permission=DS, mondo=HEART, modifiers=GS, region=FRANCE, expires_at=expires_at
+        grantee=str(researcher),
+        permission=DS,
+        mondo=HEART,
+        modifiers=GS,
+        region=FRANCE,
+        expires_at=expires_at,
     )
     wanted = purpose(researcher=str(stranger), permission=HMB, region=JAPAN)
     mended = [

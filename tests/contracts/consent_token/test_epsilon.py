@@ -39,7 +39,7 @@ def test_the_budget_may_be_reached_and_not_passed(consents, dataset_id, mint, sp
     assert consents.consent(consent_id)["roundsUsed"] == 1
 
 
-def test_a_total_may_stay_and_not_fall(consents, dataset_id, mint, spend, reverts):
+def test_a_total_may_stay_and_not_fall(dataset_id, mint, spend, reverts):
     """Invariant 3."""
     consent_id = mint(epsilon_budget_micro=BUDGET)
     spend(consent_id, 300_000)
@@ -60,7 +60,7 @@ def test_a_new_consent_buys_no_fresh_budget(consents, dataset_id, member, mint, 
         spend(second, 1)
 
 
-def test_a_new_version_buys_no_fresh_budget(consents, datasets, dataset_id, member, mint, spend, version, reverts):
+def test_a_new_version_buys_no_fresh_budget(datasets, dataset_id, member, mint, spend, version, reverts):
     """Invariant 3: the ledger runs over all versions."""
     consent_id = mint(epsilon_budget_micro=BUDGET)
     spend(consent_id, BUDGET)

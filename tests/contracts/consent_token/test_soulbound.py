@@ -44,7 +44,9 @@ def test_an_approval_moves_nothing(consents, token, researcher, stranger, revert
             move(*args, {"from": stranger})
 
 
-def test_neither_the_hospital_nor_the_dao_moves_it(consents, token, member, owner, researcher, stranger, reverts):
+def test_neither_the_hospital_nor_the_dao_moves_it(
+    consents, token, member, owner, researcher, stranger, reverts
+):
     """Invariant 7."""
     for account in (member.admin, owner):
         with reverts("Soulbound", token):
@@ -57,7 +59,8 @@ def test_revocation_leaves_the_receipt(consents, token, member, researcher):
     assert consents.ownerOf(token) == researcher
 
 
-def test_a_token_that_does_not_exist_cannot_be_moved(consents, token, researcher, stranger, reverts):
+@pytest.mark.usefixtures("token")
+def test_a_token_that_does_not_exist_cannot_be_moved(consents, researcher, stranger, reverts):
     with reverts("ERC721NonexistentToken", 2):
         consents.transferFrom(researcher, stranger, 2, {"from": researcher})
 

@@ -17,7 +17,9 @@ def test_use_counts_a_round(consents, consumer, member, mint, purpose):
     assert consents.consent(consent_id)["roundsUsed"] == 1
 
 
-def test_only_an_allowed_consumer_uses_consents(consents, consumer, member, mint, owner, purpose, stranger, reverts):
+def test_only_an_allowed_consumer_uses_consents(
+    consents, consumer, member, mint, owner, purpose, stranger, reverts
+):
     consent_id = mint()
     for account in (stranger, member.admin, member.operator, owner):
         with reverts("NotConsumer", account):
@@ -77,7 +79,9 @@ def test_revoke_ends_it_at_once_and_for_good(consents, chain, consumer, member, 
         consents.check(consent_id, member.id, purpose())
 
 
-def test_revoke_is_for_the_admin_of_its_hospital(consents, member, mint, other_member, stranger, owner, reverts):
+def test_revoke_is_for_the_admin_of_its_hospital(
+    consents, member, mint, other_member, stranger, owner, reverts
+):
     consent_id = mint()
     with reverts("NotYourConsent", consent_id, other_member.id):
         consents.revoke(consent_id, {"from": other_member.admin})

@@ -20,7 +20,9 @@ def as_event(version) -> tuple:
     return tuple("0x" + part.hex() if isinstance(part, bytes) else part for part in version)
 
 
-def test_register_gives_the_next_id_and_keeps_counts_and_commitment(datasets, member, other_member, version, chain):
+def test_register_gives_the_next_id_and_keeps_counts_and_commitment(
+    datasets, member, other_member, version, chain
+):
     content = version()
     tx = datasets.register(content, {"from": member.operator})
     datasets.register(content, {"from": other_member.operator})
@@ -32,15 +34,19 @@ def test_register_gives_the_next_id_and_keeps_counts_and_commitment(datasets, me
     assert datasets.datasetCount() == 2
     assert (datasets.hospitalOf(1), datasets.hospitalOf(2)) == (member.id, other_member.id)
     stored = datasets.version(1, 1)
-    assert tuple(stored)[:3] == (content.train_records, content.held_out_records, chain[tx.block_number].timestamp)
+    assert tuple(stored)[:3] == (
+        content.train_records,
+        content.held_out_records,
+        chain[tx.block_number].timestamp,
+    )
     assert bytes(stored["commitment"]) == committed(content)
 
 
 def test_register_costs_no_more_gas_than_promised(datasets, members, version):
-    digests = {name: hashlib.sha256(name.encode()).digest() for name in ("root", "schema_digest", "evidence_digest")}
-    costs = [
-        datasets.register(version(**digests), {"from": member.operator}).gas_used for member in members
-    ]
+    digests = {
+        name: hashlib.sha256(name.encode()).digest() for name in ("root", "schema_digest", "evidence_digest")
+    }
+    costs = [datasets.register(version(**digests), {"from": member.operator}).gas_used for member in members]
     assert max(costs) <= GAS_TO_REGISTER
 
 
@@ -66,14 +72,18 @@ def test_append_refuses_another_hospital(datasets, dataset_id, other_member, ver
     assert datasets.versionCount(dataset_id) == 1
 
 
-def test_a_new_operator_appends_and_the_old_one_does_not(datasets, hospitals, dataset_id, member, spare, version, reverts):
+def test_a_new_operator_appends_and_the_old_one_does_not(
+    datasets, hospitals, dataset_id, member, spare, version, reverts
+):
     hospitals.rotateOperator(spare[0], {"from": member.admin})
     datasets.append(dataset_id, version(), {"from": spare[0]})
     with reverts("NotOperator", member.operator):
         datasets.append(dataset_id, version(), {"from": member.operator})
 
 
-def test_a_suspended_hospital_neither_registers_nor_appends(datasets, hospitals, dataset_id, member, owner, version, reverts):
+def test_a_suspended_hospital_neither_registers_nor_appends(
+    datasets, hospitals, dataset_id, member, owner, version, reverts
+):
     hospitals.suspend(member.id, {"from": owner})
     with reverts("Suspended", member.id):
         datasets.register(version(), {"from": member.operator})
@@ -99,8 +109,9 @@ def test_an_empty_field_is_refused(datasets, dataset_id, member, version, revert
         datasets.append.call(dataset_id, version(**empty), {"from": member.operator})
 
 
+@pytest.mark.usefixtures("dataset_id")
 @pytest.mark.parametrize("unknown", [0, 2, 2**32 - 1])
-def test_an_unknown_dataset_is_refused_by_name(datasets, dataset_id, member, version, reverts, unknown):
+def test_an_unknown_dataset_is_refused_by_name(datasets, member, version, reverts, unknown):
     for read in (datasets.hospitalOf, datasets.versionCount, lambda i: datasets.version(i, 1)):
         with reverts("UnknownDataset", unknown):
             read(unknown)

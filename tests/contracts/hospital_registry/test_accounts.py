@@ -34,7 +34,9 @@ def test_rotate_operator_does_not_lift_a_suspension(hospitals, member, owner, sp
     assert hospitals.requireOperator(spare[0]) == member.id
 
 
-def test_rotate_operator_refuses_every_account_that_ever_served(hospitals, member, other_member, spare, reverts):
+def test_rotate_operator_refuses_every_account_that_ever_served(
+    hospitals, member, other_member, spare, reverts
+):
     hospitals.rotateOperator(spare[0], {"from": member.admin})
     for account, hospital_id in (
         (member.operator, member.id),

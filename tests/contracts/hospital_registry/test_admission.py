@@ -100,8 +100,9 @@ def test_reinstate_refuses_a_hospital_that_is_not_suspended(hospitals, member, o
         hospitals.reinstate(member.id, {"from": owner})
 
 
+@pytest.mark.usefixtures("members")
 @pytest.mark.parametrize("hospital_id", [0, 4, 2**32 - 1])
-def test_an_unknown_hospital_is_refused_by_name(hospitals, members, owner, spare, reverts, hospital_id):
+def test_an_unknown_hospital_is_refused_by_name(hospitals, owner, spare, reverts, hospital_id):
     with reverts("UnknownHospital", hospital_id):
         hospitals.hospital(hospital_id)
     with reverts("UnknownHospital", hospital_id):
