@@ -17,6 +17,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from protocol.chain.accounts import Signer
 from protocol.chain.deployment import Deployment
 from protocol.devnet.daemon import free_port
 from protocol.devnet.deploy import ETHER, FUNDS_ETHER, Accounts, deploy
@@ -39,6 +40,7 @@ class Status:
     block: int | None
     ipfs_api: str
     ipfs_pid: int | None
+    deployment: Path
     deployed: bool
 
     @property
@@ -110,8 +112,18 @@ class Devnet:
             block=self.chain.height() if chain_pid is not None else None,
             ipfs_api=self.ipfs.api,
             ipfs_pid=self.ipfs.pid(),
+            deployment=self.deployment_file,
             deployed=self.deployment_file.exists(),
         )
+
+    @property
+    def password_file(self) -> Path:
+        """File with the password of the development accounts."""
+        return self.accounts.password_file
+
+    def signer(self, name: str) -> Signer:
+        """One of the development accounts (deployer, researcher, holder-1 to holder-3), opened. Raises AccountError."""
+        return self.accounts.keystore.unlock(name, self.accounts.password)
 
     def advance_time(self, seconds: int) -> int:
         """Moves the chain's clock forward and mines a block. Returns its timestamp, unix seconds."""
