@@ -1,0 +1,150 @@
+"""What a person does in several steps at once: pin the documents, then tell the chain.
+
+Each function validates first, pins next and sends last, so that a refusal leaves files, pins and chain as they were, and
+work that died half-way can simply be done again. The command line and the demonstration both call these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from protocol.chain.client import Chain, Receipt
+from protocol.chain.consents import Consents
+from protocol.chain.datasets import Datasets, Version
+from protocol.chain.hospitals import Hospitals
+from protocol.chain.jobs import Jobs, Phases
+from protocol.chain.models import Models
+from protocol.chain.rewards import Rewards
+from protocol.content import canonical, vectors
+from protocol.content.ipfs import Ipfs
+from protocol.content.vectors import VectorRef
+from protocol.data.dataset import Dataset
+from protocol.errors import ContentError, InvalidInput, Refused
+from protocol.learning import zoo
+from protocol.proposal import proposal_of
+from protocol.spec import JobSpec
+
+
+@dataclass(frozen=True)
+class Match:
+    """Whether one consent would allow a job, and the first reason why not."""
+
+    hospital_id: int
+    dataset_id: int
+    consent_id: int
+    reason: str
+
+    @property
+    def allowed(self) -> bool:
+        return not self.reason
+
+
+def register_dataset(chain: Chain, ipfs: Ipfs, dataset: Dataset) -> Receipt:
+    """Pins schema and evidence of an anonymised dataset and registers it, or appends it as the next version.
+
+    The dataset's manifest remembers its id, so that registering the same root twice is refused.
+    """
+    datasets = Datasets(chain)
+    if dataset.dataset_id is not None and datasets.latest(dataset.dataset_id).root == dataset.root:
+        raise InvalidInput(
+            f"Dataset {dataset.dataset_id} is already registered with exactly these records.",
+            "Nothing needs to be done.",
+        )
+    version = Version(
+        root=dataset.root,
+        train_records=dataset.train_records,
+        held_out_records=dataset.held_out_records,
+        schema_digest=ipfs.add(canonical.dumps(dataset.schema.to_dict())),
+        profile=dataset.profile.encode().ljust(32, b"\0"),
+        evidence_digest=ipfs.add(dataset.evidence()),
+    )
+    if dataset.dataset_id is not None:
+        return datasets.append(dataset.dataset_id, version)
+    receipt = datasets.register(version)
+    dataset.remember_id(receipt.event("DatasetVersionRegistered").args["datasetId"])
+    return receipt
+
+
+def create_model(chain: Chain, ipfs: Ipfs, name: str, base: np.ndarray) -> tuple[int, VectorRef]:
+    """Pins a base state int32[lanes] and creates a model that starts from it; returns its id and the state's name."""
+    ref = vectors.put_vector(ipfs, base)
+    receipt = Models(chain).create(name, ref)
+    return receipt.event("ModelCreated").args["modelId"], ref
+
+
+def check_base(chain: Chain, spec: JobSpec, model_id: int, base_version: int) -> None:
+    """Raises InvalidInput unless the spec starts from exactly this version's state."""
+    state = Models(chain).version(model_id, base_version).state
+    if (state.cid, state.root) != (spec.base.cid, spec.base.root):
+        raise InvalidInput(
+            f"The spec starts from another state than version {base_version} of model {model_id}.",
+            "Put that version's state into `base` (`salus model show`).",
+        )
+
+
+def propose_job(
+    chain: Chain,
+    ipfs: Ipfs,
+    spec: JobSpec,
+    *,
+    model_id: int,
+    base_version: int,
+    phases: Phases,
+    reward_token: str,
+    reward_amount: int,
+) -> Receipt:
+    """Pins a spec and proposes it with its reward in escrow. ``reward_amount`` in the token's smallest unit."""
+    check_base(chain, spec, model_id, base_version)
+    ipfs.add(spec.to_bytes())
+    Rewards(chain).approve(reward_token, reward_amount)
+    return Jobs(chain).propose(
+        proposal_of(
+            spec,
+            researcher=chain.signer.address,
+            model_id=model_id,
+            base_version=base_version,
+            phases=phases,
+            reward_token=reward_token,
+            reward_amount=reward_amount,
+        )
+    )
+
+
+def matching_consents(chain: Chain, spec: JobSpec, researcher: str) -> list[Match]:
+    """Every consent on the chain held against a spec: which would match, and why the others would not."""
+    purpose = proposal_of(
+        spec, researcher=researcher, model_id=0, base_version=0, phases=Phases.of_seconds(1), reward_token="", reward_amount=0
+    ).purpose
+    consents, datasets = Consents(chain), Datasets(chain)
+    matches = []
+    for consent_id in range(1, consents.count() + 1):
+        consent = consents.consent(consent_id)
+        dataset_id = consent.terms.dataset_id
+        reason = ""
+        try:
+            consents.check(consent_id, consent.hospital_id, purpose)
+        except Refused as refusal:
+            reason = refusal.message
+        if not reason and datasets.latest(dataset_id).schema_digest != spec.schema_digest:
+            reason = f"Dataset {dataset_id} has another schema than the spec."
+        if not reason and Hospitals(chain).hospital(consent.hospital_id).suspended:
+            reason = f"Hospital {consent.hospital_id} is suspended."
+        matches.append(Match(consent.hospital_id, dataset_id, consent_id, reason))
+    return matches
+
+
+def pull_state(chain: Chain, ipfs: Ipfs, model_id: int, version: int) -> tuple[JobSpec | None, np.ndarray]:
+    """A version's state, int32[lanes], matched to both digests, and the spec of the job that made it (None for a base)."""
+    stored = Models(chain).version(model_id, version)
+    state = vectors.get_vector(ipfs, VectorRef(stored.state.cid, stored.state.root), None)
+    if not stored.job_id:
+        return None, state
+    spec = JobSpec.parse(ipfs.fetch(Jobs(chain).job(stored.job_id).spec_digest, canonical.MAX_DOCUMENT_BYTES))
+    lanes = zoo.layout(spec.model, spec.state).lanes
+    if len(state) != lanes:
+        raise ContentError(
+            f"Version {version} of model {model_id} holds {len(state):,} numbers; its architecture has {lanes:,}."
+        )
+    return spec, state

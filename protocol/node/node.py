@@ -1,0 +1,236 @@
+"""The hospital's daemon: finds jobs that its policy and consents allow, enrols, and works on them until they end.
+
+It opens no port and needs outbound connections only: to a chain node and an IPFS daemon. After a crash at any point it is simply
+started again: it reads chain and IPFS and goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from protocol.chain.client import Chain
+from protocol.chain.consents import Consents
+from protocol.chain.datasets import Datasets
+from protocol.chain.hospitals import Hospitals
+from protocol.chain.enums import JobStatus, Role
+from protocol.chain.jobs import Job, Jobs
+from protocol.content import canonical
+from protocol.content.ipfs import Ipfs
+from protocol.data.dataset import Dataset
+from protocol.errors import (
+    AdmissionRefused,
+    AlreadyRunning,
+    ChainError,
+    ContentError,
+    NodeError,
+    Refused,
+    SalusError,
+)
+from protocol.node.journal import Journal
+from protocol.node.policy import Policy
+from protocol.node.steps import Action
+from protocol.node.worker import JobWorker
+from protocol.proposal import differences
+from protocol.spec import JobSpec
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.1
+BACKOFF_SECONDS = 2.0
+ENDED = (JobStatus.FINISHED, JobStatus.CANCELLED)
+
+
+@dataclass
+class NodeStatus:
+    """What a node tells its operator; written to ``status.json`` in its home."""
+
+    hospital_id: int
+    pid: int
+    since: float
+    doing: str = "starting"
+    jobs: dict[int, dict] = field(default_factory=dict)
+
+
+class Node:
+    """One hospital's node. ``home`` holds its journal, datasets and status; nothing else of it must last."""
+
+    def __init__(self, chain: Chain, ipfs: Ipfs, home: Path, policy: Policy) -> None:
+        if chain.signer is None:
+            raise NodeError("A node needs its hospital's operator account.", "Give --account and its password.")
+        hospital_id, role = Hospitals(chain).role_of(chain.signer.address)
+        if role != Role.OPERATOR:
+            raise NodeError(
+                f"Account {chain.signer.address} is not the operator of any hospital.",
+                "Use the operator account with which the hospital was admitted (`salus hospital list`).",
+            )
+        self.chain, self.ipfs, self.home, self.policy = chain, ipfs, home, policy
+        self.hospital_id = hospital_id
+        self.jobs = Jobs(chain)
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.journal = Journal(home / "journal")
+        self.workers: dict[int, JobWorker] = {}
+        self.refusals: dict[int, str] = {}
+        self._ended: set[int] = set()
+        self._lock = FileLock(_lock_path(home, chain, hospital_id), mode=0o600)
+        self.status = NodeStatus(hospital_id, os.getpid(), time.time())
+
+    def run(self, stop: threading.Event, *, until_idle: bool = False) -> None:
+        """Works until ``stop`` is set; with ``until_idle`` until every job that it joined has ended.
+
+        Raises AlreadyRunning when another process is this hospital's node. An unreachable chain or daemon is waited
+        for, with a line in the log; a refusal by the chain or policy is logged once and the job left alone.
+        """
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise AlreadyRunning(
+                f"Another process is already the node of hospital {self.hospital_id}.",
+                "Two nodes for one hospital could send two updates; stop the other one first.",
+            ) from None
+        try:
+            self.policy.bound_memory()
+            joined = False
+            while not stop.is_set():
+                busy = self._turn()
+                joined = joined or bool(self.workers)
+                if until_idle and joined and not self.workers:
+                    return
+                stop.wait(0.0 if busy else POLL_SECONDS)
+        finally:
+            self._say("stopped")
+            self._lock.release()
+
+    def _turn(self) -> bool:
+        """One look at every job; whether any step was taken."""
+        try:
+            self._look_for_jobs()
+            return any([self._work(worker) for worker in list(self.workers.values())])
+        except (ChainError, ContentError) as error:
+            log.warning("%s", error)
+            self._say(f"waiting: {error.message}")
+            time.sleep(BACKOFF_SECONDS)
+            return False
+
+    def _look_for_jobs(self) -> None:
+        for job_id in range(1, self.jobs.job_count() + 1):
+            if job_id in self.workers or job_id in self.refusals or job_id in self._ended:
+                continue
+            job = self.jobs.job(job_id)
+            if job.status in ENDED:
+                self._ended.add(job_id)
+                continue
+            try:
+                self._join(job_id, job)
+            except (AdmissionRefused, Refused, NodeError) as error:
+                self.refusals[job_id] = error.message
+                log.warning("job %s: %s", job_id, error)
+
+    def _join(self, job_id: int, job: Job) -> None:
+        """Enrols in a job if policy and consents allow it, or takes up one that this hospital is already in."""
+        place = self.jobs.participant(job_id, self.hospital_id)
+        if not place.exists and job.status != JobStatus.ENROLLING:
+            self._ended.add(job_id)
+            return
+        spec = JobSpec.parse(self.ipfs.fetch(job.spec_digest, canonical.MAX_DOCUMENT_BYTES))
+        dataset = self._dataset_for(spec, place.dataset_id if place.exists else None)
+        if not place.exists:
+            self.policy.admit(spec, job.purpose.researcher, job_id)
+            self._check_spec(spec, job_id)
+            self._enrol(job_id, job, dataset)
+        if spec.privacy.mechanism == "none":
+            log.warning("job %s: privacy: none. This hospital's updates are published unmasked on IPFS.", job_id)
+        self.ipfs.pin(job.spec_digest)
+        self.workers[job_id] = JobWorker(
+            self.jobs, self.ipfs, self.journal, self.hospital_id, job_id, spec, dataset, self.policy
+        )
+
+    def _check_spec(self, spec: JobSpec, job_id: int) -> None:
+        if differing := differences(spec, self.jobs.proposal(job_id)):
+            raise AdmissionRefused(
+                f"The spec of job {job_id} says other things than the chain: {'; '.join(differing)}.",
+                "Ask the researcher to cancel it and propose it again.",
+            )
+
+    def _dataset_for(self, spec: JobSpec, dataset_id: int | None) -> Dataset:
+        """This hospital's dataset that has the spec's schema."""
+        for folder in sorted((self.home / "datasets").glob("*/manifest.json")):
+            dataset = Dataset.open(folder.parent)
+            if dataset.dataset_id is None or (dataset_id is not None and dataset.dataset_id != dataset_id):
+                continue
+            if dataset.schema.digest() == spec.schema_digest:
+                return dataset
+        raise AdmissionRefused(
+            "No registered dataset of this hospital has the schema that the job asks for.",
+            "Register one with `salus dataset register`, made with the schema of the spec.",
+        )
+
+    def _enrol(self, job_id: int, job: Job, dataset: Dataset) -> None:
+        """Enrols with the first of this hospital's consents for the dataset that allows the job."""
+        version = Datasets(self.chain).version_with_root(dataset.dataset_id, dataset.root)
+        consents = Consents(self.chain)
+        reasons = []
+        for consent_id in consents.ids_of_dataset(dataset.dataset_id):
+            try:
+                consents.check(consent_id, self.hospital_id, job.purpose)
+            except Refused as refusal:
+                reasons.append(refusal.message)
+                continue
+            receipt = self.jobs.enrol(job_id, consent_id, version)
+            log.info("enrolled in job %s with consent %s, gas %s", job_id, consent_id, receipt.gas_used)
+            return
+        raise AdmissionRefused(
+            f"No consent of this hospital allows job {job_id}: {' '.join(reasons) or 'none was minted.'}",
+            "The hospital's admin mints one with `salus consent mint`.",
+        )
+
+    def _work(self, worker: JobWorker) -> bool:
+        try:
+            step = worker.tick()
+        except Refused as refusal:
+            # The chain moved between our look and our step; the next look finds what is to be done now.
+            log.info("job %s: %s", worker.job_id, refusal)
+            self._say(f"job {worker.job_id}: {refusal.message}")
+            return False
+        except (ChainError, ContentError):
+            raise
+        except SalusError as error:
+            log.error("job %s: %s", worker.job_id, error)
+            self.refusals[worker.job_id] = error.message
+            del self.workers[worker.job_id]
+            return False
+        self._say(f"job {worker.job_id}: {step.why}", worker)
+        if step.action == Action.DONE:
+            worker.close()
+            self._ended.add(worker.job_id)
+            del self.workers[worker.job_id]
+        return step.action != Action.WAIT
+
+    def _say(self, doing: str, worker: JobWorker | None = None) -> None:
+        """Writes the status file, whole or not at all, when it says something new."""
+        if doing == self.status.doing and worker is None:
+            return
+        before = json.dumps(asdict(self.status))
+        self.status.doing = doing
+        if worker is not None:
+            self.status.jobs[worker.job_id] = asdict(worker.progress)
+        text = json.dumps(asdict(self.status))
+        if text != before:
+            part = self.home / "status.json.part"
+            part.write_text(text, encoding="utf-8")
+            part.replace(self.home / "status.json")
+
+
+def _lock_path(home: Path, chain: Chain, hospital_id: int) -> Path:
+    """One lock a hospital and chain, beside all homes of this user's nodes, so a second home does not help."""
+    from platformdirs import user_runtime_path
+
+    folder = user_runtime_path("salus", ensure_exists=True)
+    return folder / f"node-{chain.deployment.genesis_hash[2:18]}-{hospital_id}.lock"

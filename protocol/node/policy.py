@@ -1,0 +1,133 @@
+"""A hospital's own admission policy: which jobs its node may join, whatever the chain would allow.
+
+The policy is a JSON file that the hospital writes. Everything it does not name is refused: an architecture, a purpose
+or a privacy mechanism that is not listed is not admitted. In particular a job with ``privacy: none`` publishes unmasked
+updates, and a hospital must allow that in so many words.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from protocol.errors import AdmissionRefused, InvalidInput
+from protocol.learning import zoo
+from protocol.spec import JobSpec
+
+BYTES_PER_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Limits of one hospital.
+
+    ``max_round_seconds`` bounds the local training of one round; ``max_memory_mib`` the whole process.
+    ``researchers``: addresses that may propose; empty: any whom the consent's terms allow.
+    """
+
+    architectures: tuple[str, ...]
+    purposes: tuple[str, ...]
+    privacy: tuple[str, ...]
+    researchers: tuple[str, ...] = ()
+    max_parameters: int = 2_000_000
+    max_rounds: int = 200
+    max_local_epochs: int = 20
+    min_hospitals: int = 3
+    cpu_threads: int = 1
+    max_memory_mib: int = 4096
+    max_round_seconds: int = 600
+
+    @classmethod
+    def load(cls, path: Path) -> Policy:
+        """Reads a policy file. Raises InvalidInput that names the field which is missing, unknown or of a wrong type."""
+        try:
+            given = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise InvalidInput(
+                f"There is no admission policy at {path}.",
+                "Write one: `salus node policy --example` prints a policy that admits nothing but what it names.",
+            ) from error
+        except (ValueError, OSError) as error:
+            raise InvalidInput(f"The admission policy {path} cannot be read: {error}.") from error
+        return cls.from_dict(given, str(path))
+
+    @classmethod
+    def from_dict(cls, given: object, source: str = "policy") -> Policy:
+        if not isinstance(given, dict):
+            raise InvalidInput(f"The admission policy {source} is not a JSON object.")
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(given) - known):
+            raise InvalidInput(f"The admission policy {source} has an unknown field: {unknown[0]}.", _known(known))
+        values: dict[str, object] = {}
+        for field in fields(cls):
+            if field.name not in given:
+                if field.name in ("architectures", "purposes", "privacy"):
+                    raise InvalidInput(f"The admission policy {source} lacks `{field.name}`.", _known(known))
+                continue
+            value = given[field.name]
+            if field.type.startswith("tuple"):
+                if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+                    raise InvalidInput(f"The admission policy {source}: `{field.name}` is not a list of strings.")
+                values[field.name] = tuple(value)
+            else:
+                if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                    raise InvalidInput(f"The admission policy {source}: `{field.name}` is not a positive integer.")
+                values[field.name] = value
+        return cls(**values)  # type: ignore[arg-type]
+
+    def as_dict(self) -> dict[str, object]:
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    def reasons_against(self, spec: JobSpec, researcher: str) -> list[str]:
+        """Why this hospital would not join, in words; empty when it would."""
+        reasons = []
+        if spec.model.architecture not in self.architectures:
+            reasons.append(f"architecture {spec.model.architecture} is not allowed here ({_list(self.architectures)})")
+        else:
+            parameters = zoo.parameter_count(spec.model)
+            if parameters > self.max_parameters:
+                reasons.append(f"{parameters:,} parameters, at most {self.max_parameters:,} are allowed here")
+        if spec.purpose.permission not in self.purposes:
+            reasons.append(f"purpose {spec.purpose.permission} is not allowed here ({_list(self.purposes)})")
+        if spec.privacy.mechanism not in self.privacy:
+            reasons.append(f"privacy: {spec.privacy.mechanism} is not allowed here ({_list(self.privacy)})")
+        if self.researchers and researcher.lower() not in {each.lower() for each in self.researchers}:
+            reasons.append(f"researcher {researcher} is not on this hospital's list")
+        if spec.rounds > self.max_rounds:
+            reasons.append(f"{spec.rounds} rounds, at most {self.max_rounds} are allowed here")
+        if spec.training.local_epochs > self.max_local_epochs:
+            reasons.append(f"{spec.training.local_epochs} local epochs, at most {self.max_local_epochs} are allowed here")
+        if spec.hospitals.min < self.min_hospitals:
+            reasons.append(f"as few as {spec.hospitals.min} hospitals, at least {self.min_hospitals} are asked for here")
+        return reasons
+
+    def admit(self, spec: JobSpec, researcher: str, job_id: int) -> None:
+        """Raises AdmissionRefused with every reason why this hospital would not join."""
+        if reasons := self.reasons_against(spec, researcher):
+            raise AdmissionRefused(
+                f"Job {job_id} is not admitted by this hospital's policy: {'; '.join(reasons)}.",
+                "Change the policy file if the hospital wants to take part.",
+            )
+
+    def bound_memory(self) -> None:
+        """Caps this process's data segment, so that a job cannot take the machine down."""
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        limit = self.max_memory_mib * BYTES_PER_MIB
+        resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+
+
+EXAMPLE = Policy(
+    architectures=("logistic_regression", "mlp"),
+    purposes=("HMB", "DS"),
+    privacy=("none",),
+)
+
+
+def _known(names: set[str]) -> str:
+    return f"A policy may hold: {', '.join(sorted(names))}."
+
+
+def _list(allowed: tuple[str, ...]) -> str:
+    return f"allowed: {', '.join(allowed)}" if allowed else "none is"

@@ -1,0 +1,274 @@
+"""One job, worked on by one hospital's node: takes the step that `steps.next_step` names.
+
+All that the worker knows of a job it reads from chain and IPFS, and may forget; only the journal must last. Bytes from
+IPFS are used after both their digests match, and a merge is believed only after it was computed again here.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from protocol.chain.consents import Consents
+from protocol.chain.events import events
+from protocol.chain.enums import JobStatus
+from protocol.chain.jobs import Job, Jobs, Participant, Round
+from protocol.chain.models import Models
+from protocol.content import canonical, vectors
+from protocol.content.cid import to_cid
+from protocol.content.ipfs import Ipfs
+from protocol.content.vectors import VectorRef
+from protocol.data.dataset import HELD_OUT, TRAIN, Dataset
+from protocol.errors import ContentError, LearningError
+from protocol.learning import metrics, train, zoo
+from protocol.learning.merge import merge, quantise, weights
+from protocol.node.journal import Context, Journal
+from protocol.node.steps import Action, Step, View, next_step
+from protocol.record import JobRecord, RoundRecord
+from protocol.spec import JobSpec
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Progress:
+    """What this hospital may show of a round to its own operator; nothing of it leaves the hospital."""
+
+    round: int = 0
+    loss: float | None = None
+    accuracy: float | None = None
+    train_seconds: float = 0.0
+    gas_used: int = 0
+    history: list[dict[str, float | int | None]] = field(default_factory=list)
+
+
+class JobWorker:
+    """Takes one hospital through one job."""
+
+    def __init__(
+        self, jobs: Jobs, ipfs: Ipfs, journal: Journal, hospital_id: int, job_id: int, spec: JobSpec, dataset: Dataset
+    ) -> None:
+        self.jobs, self.chain, self.ipfs = jobs, jobs.chain, ipfs
+        self.journal, self.hospital_id, self.job_id = journal, hospital_id, job_id
+        self.spec, self.dataset = spec, dataset
+        self.layout = zoo.layout(spec.model, spec.state)
+        self.progress = Progress()
+        self.hospitals = jobs.hospitals_of(job_id)
+        self._record = JobRecord(job_id)
+        self._read_to = -1
+        self._states: dict[int, np.ndarray] = {}
+        self._updates: dict[VectorRef, np.ndarray] = {}
+        self._verdicts: dict[bytes, bool] = {}
+        self._arrays: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def tick(self) -> Step:
+        """Looks at the job, takes one step and returns it."""
+        view = self._view()
+        step = next_step(view)
+        if step.action == Action.WAIT:
+            self._prefetch(view)
+            return step
+        if step.action in (Action.SUBMIT, Action.ATTEST, Action.REPORT) and view.job.round > 1:
+            if not self._last_merge_holds(view.job.round - 1):
+                self._send("reject", view.job.round - 1, self._standing(view.job.round - 1).digest)
+                return Step(Action.WAIT, f"round {view.job.round - 1}: the merge is false; this hospital rejected it")
+        match step.action:
+            case Action.SUBMIT:
+                self._submit(view)
+            case Action.MERGE:
+                self._merge(view)
+            case Action.ATTEST:
+                self._send("attest", view.job.round - 1, self._standing(view.job.round - 1).digest)
+            case Action.REPORT:
+                self._report(view)
+            case Action.FINISH:
+                self._send("finish", self._standing(view.job.rounds).state)
+            case Action.OPEN | Action.CANCEL | Action.REJOIN:
+                self._send(step.action.value)
+        return step
+
+    def close(self) -> None:
+        """Forgets what only a running job needs."""
+        self.journal.forget(self.job_id)
+        self._updates.clear()
+        self._states.clear()
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def _view(self) -> View:
+        job = self.jobs.job(self.job_id)
+        record = self.jobs.round_of(self.job_id, job.round) if job.round else Round.empty()
+        if len(self.hospitals) != job.enrolled:
+            self.hospitals = self.jobs.hospitals_of(self.job_id)
+        self._read_events()
+        me = self._record.participants[self.hospital_id]
+        live = self._live()
+        last = self._record.round(job.round - 1).merge if job.round > 1 else None
+        return View(
+            now=self.chain.now(),
+            job=job,
+            round=record,
+            merged_at=self.chain.timestamp(last.event.block) if last else 0,
+            me=me,
+            in_line=self.jobs.mergers_in_line(self.job_id) if job.status == JobStatus.RUNNING else 0,
+            rejected=bool(last and self.hospital_id in last.rejected),
+            disputed=bool(last and last.rejected),
+            consent_live=bool(live >> me.index & 1),
+            dead=record.participants & ~record.submitted & ~live,
+        )
+
+    def _live(self) -> int:
+        participants = self._record.participants
+        return Consents(self.chain).live([participants[each].consent_id for each in self._record.hospital_ids])
+
+    def _read_events(self) -> None:
+        head = self.chain.head()
+        if head > self._read_to:
+            self._record.apply(
+                events(self.chain, "TrainingJobs", from_block=self._read_to + 1, to_block=head, jobId=self.job_id)
+            )
+            self._read_to = head
+
+    def _round(self, number: int) -> RoundRecord:
+        return self._record.round(number)
+
+    def _standing(self, number: int):
+        return self._round(number).merge
+
+    # -- states and updates ------------------------------------------------------------------------------------------
+
+    def _state(self, number: int) -> np.ndarray:
+        """The state after round ``number`` (0: the base), int32[lanes]."""
+        if number not in self._states:
+            if number == 0:
+                job = self.jobs.job(self.job_id)
+                state = Models(self.chain).version(job.model_id, job.base_version).state
+                ref = VectorRef(state.cid, state.root)
+            else:
+                ref = self._standing(number).state
+            self._keep(number, vectors.get_vector(self.ipfs, ref, self.layout.lanes))
+        return self._states[number]
+
+    def _keep(self, number: int, state: np.ndarray) -> None:
+        self._states[number] = state
+        for old in [each for each in self._states if each < number - 1]:
+            del self._states[old]
+
+    def _update(self, ref: VectorRef) -> np.ndarray:
+        if ref not in self._updates:
+            update = vectors.get_vector(self.ipfs, ref, self.layout.lanes)
+            self.ipfs.pin(ref.cid)
+            self._updates[ref] = update
+        return self._updates[ref]
+
+    def _prefetch(self, view: View) -> None:
+        """Fetches one update that another hospital has sent, while there is nothing else to do."""
+        attempt = self._round(view.job.round).attempts.get(view.round.attempt) if view.job.round else None
+        for update in attempt.updates if attempt else []:
+            if update.ref not in self._updates:
+                try:
+                    self._update(update.ref)
+                except (ContentError, LearningError) as error:
+                    log.warning("update of hospital %s cannot be used: %s", update.hospital_id, error.message)
+                return
+
+    def _merged(self, number: int) -> np.ndarray:
+        """The merge of round ``number``, computed here from the updates of its standing or open attempt."""
+        rounds = self._round(number)
+        attempt = rounds.merge.attempt if rounds.merge else max(rounds.attempts)
+        updates = (self._update(update.ref) for update in rounds.attempts[attempt].updates)
+        return merge(self._state(number - 1), updates, self.spec.merge.server_step)
+
+    def _last_merge_holds(self, number: int) -> bool:
+        """Whether the merge of round ``number`` is the one this hospital computes; pins the state when it is."""
+        posted = self._standing(number)
+        if posted.digest not in self._verdicts:
+            computed = self._merged(number)
+            holds = vectors.reference(computed) == posted.state
+            if holds:
+                vectors.put_vector(self.ipfs, computed)
+                self._keep(number, computed)
+                self._updates = {}
+            self._verdicts[posted.digest] = holds
+        return self._verdicts[posted.digest]
+
+    # -- steps -------------------------------------------------------------------------------------------------------
+
+    def _submit(self, view: View) -> None:
+        job, record = view.job, view.round
+        base = self._state(job.round - 1)
+        members = self._record.members(record.participants)
+        counts = [self._record.participants[each].train_records for each in members]
+        shares = weights(counts, self.spec.merge.max_weight_bps)
+        context = Context(
+            genesis=self.chain.deployment.genesis_hash,
+            contract=self.chain.address("TrainingJobs"),
+            job_id=self.job_id,
+            round=job.round,
+            attempt=record.attempt,
+            base=vectors.reference(base).root,
+            hospitals=tuple(members),
+            weights=tuple((share.numerator, share.denominator) for share in shares),
+        )
+        update = self.journal.read(context)
+        if update is None:
+            started = time.monotonic()
+            result = train.train(self.spec, base, *self._data(TRAIN), round=job.round, seed=self._seed())
+            self._note(job.round, result.loss, time.monotonic() - started, base)
+            share = shares[members.index(self.hospital_id)]
+            update = quantise(result.delta, share, len(members), self.layout, self.spec.merge.clip_norm)
+            self.journal.write(context, update)
+        ref = vectors.put_vector(self.ipfs, update)
+        self._updates[ref] = update
+        attests = self._standing(job.round - 1).digest if job.round > 1 else bytes(32)
+        self._send("submit", job.round, record.attempt, attests, ref)
+
+    def _merge(self, view: View) -> None:
+        number = view.job.round
+        if number > 1 and not self._last_merge_holds(number - 1):
+            return
+        computed = self._merged(number)
+        ref = vectors.put_vector(self.ipfs, computed)
+        self._send("merge", number, view.round.attempt, ref)
+
+    def _report(self, view: View) -> None:
+        posted = self._standing(view.job.rounds)
+        measured = metrics.evaluate(self.spec, self._state(view.job.rounds), *self._data(HELD_OUT))
+        document = canonical.dumps(
+            {
+                "protocol": self.spec.protocol,
+                "job": self.job_id,
+                "hospital": self.hospital_id,
+                "state": to_cid(posted.state.cid),
+                **measured.to_dict(),
+            }
+        )
+        digest = self.ipfs.add(document)
+        self._note(view.job.round, measured.loss, 0.0, self._state(view.job.rounds))
+        self._send("report", posted.digest, measured.correct, measured.total, digest)
+
+    def _send(self, function: str, *args: object) -> None:
+        receipt = getattr(self.jobs, function)(self.job_id, *args)
+        self.progress.gas_used += receipt.gas_used
+        log.info("%s: job %s, gas %s", function, self.job_id, receipt.gas_used)
+
+    def _data(self, split: int) -> tuple[np.ndarray, np.ndarray]:
+        if split not in self._arrays:
+            self._arrays[split] = self.dataset.arrays(split)
+        return self._arrays[split]
+
+    def _seed(self) -> int:
+        return self.spec.training.seed * 1_000_003 + self.hospital_id
+
+    def _note(self, number: int, loss: float, seconds: float, state: np.ndarray) -> None:
+        """Keeps loss and held-out accuracy of the state that the round starts from, for this hospital's own eyes."""
+        measured = metrics.evaluate(self.spec, state, *self._data(HELD_OUT))
+        self.progress.round, self.progress.loss = number, loss
+        self.progress.accuracy = measured.correct / measured.total
+        self.progress.train_seconds = seconds
+        self.progress.history.append(
+            {"round": number - 1, "loss": loss, "correct": measured.correct, "total": measured.total}
+        )

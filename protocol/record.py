@@ -1,0 +1,157 @@
+"""A job's history, rebuilt from its events: what was submitted, merged, attested, voided, reported.
+
+Events alone are enough (no archive node). The node reads a job's updates here, the verifier all of it, and both in the
+same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from protocol.chain.events import Event
+from protocol.chain.jobs import Participant, Proposal
+from protocol.content.vectors import VectorRef
+
+
+@dataclass(frozen=True)
+class Update:
+    """An accepted update of one hospital."""
+
+    hospital_id: int
+    ref: VectorRef
+    epsilon_total_micro: int
+    event: Event
+
+
+@dataclass
+class Attempt:
+    """One attempt of a round: who may submit (bits), and what came, in the order of the chain."""
+
+    participants: int
+    updates: list[Update] = field(default_factory=list)
+
+
+@dataclass
+class Merge:
+    """A posted merge, and what the others said of it."""
+
+    hospital_id: int
+    attempt: int
+    state: VectorRef
+    digest: bytes
+    event: Event
+    attested: set[int] = field(default_factory=set)
+    rejected: set[int] = field(default_factory=set)
+    voided: bool = False
+    final: Event | None = None
+
+
+@dataclass
+class RoundRecord:
+    """A round: its attempts by number, and every merge posted for it, the voided ones too."""
+
+    attempts: dict[int, Attempt] = field(default_factory=dict)
+    merges: list[Merge] = field(default_factory=list)
+
+    @property
+    def merge(self) -> Merge | None:
+        """The merge that stands."""
+        return self.merges[-1] if self.merges and not self.merges[-1].voided else None
+
+    @property
+    def merged_updates(self) -> list[Update]:
+        """The updates that the standing merge sums, in the order of the chain; empty before it is merged."""
+        return self.attempts[self.merge.attempt].updates if self.merge else []
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one hospital reported of the final state on its held-out records."""
+
+    hospital_id: int
+    correct: int
+    total: int
+    metrics: bytes
+    event: Event
+
+
+@dataclass
+class JobRecord:
+    """All that the chain's events say of one job."""
+
+    job_id: int
+    proposal: Proposal | None = None
+    proposed: Event | None = None
+    participants: dict[int, Participant] = field(default_factory=dict)
+    enrolments: dict[int, Event] = field(default_factory=dict)
+    rounds: dict[int, RoundRecord] = field(default_factory=dict)
+    reports: dict[int, Report] = field(default_factory=dict)
+    reporting: Event | None = None
+    ended: Event | None = None
+
+    @property
+    def hospital_ids(self) -> list[int]:
+        """The hospitals that enrolled, in the order of their bits."""
+        return sorted(self.participants, key=lambda hospital_id: self.participants[hospital_id].index)
+
+    def members(self, mask: int) -> list[int]:
+        """The ids of the hospitals whose bits are set."""
+        return [hospital_id for hospital_id in self.hospital_ids if mask >> self.participants[hospital_id].index & 1]
+
+    def round(self, number: int) -> RoundRecord:
+        return self.rounds.setdefault(number, RoundRecord())
+
+    def apply(self, events: Iterable[Event]) -> None:
+        """Adds events of this job, in the order of the chain."""
+        for event in events:
+            if handler := getattr(self, f"_on_{event.name}", None):
+                handler(event, event.args)
+
+    def _on_JobProposed(self, event: Event, args: dict) -> None:
+        self.proposal, self.proposed = Proposal.of(args["proposal"]), event
+
+    def _on_Enrolled(self, event: Event, args: dict) -> None:
+        self.participants[args["hospitalId"]] = Participant.of(args["participant"])
+        self.enrolments[args["hospitalId"]] = event
+
+    def _on_AttemptOpened(self, event: Event, args: dict) -> None:
+        self.round(args["round"]).attempts[args["attempt"]] = Attempt(args["participants"])
+
+    def _on_UpdateSubmitted(self, event: Event, args: dict) -> None:
+        ref = VectorRef(args["update"]["cid"], args["update"]["root"])
+        update = Update(args["hospitalId"], ref, args["epsilonTotalMicro"], event)
+        self.round(args["round"]).attempts[args["attempt"]].updates.append(update)
+
+    def _on_Merged(self, event: Event, args: dict) -> None:
+        state = VectorRef(args["state"]["cid"], args["state"]["root"])
+        merge = Merge(args["hospitalId"], args["attempt"], state, args["mergeDigest"], event, {args["hospitalId"]})
+        self.round(args["round"]).merges.append(merge)
+
+    def _on_Attested(self, event: Event, args: dict) -> None:
+        self.round(args["round"]).merges[-1].attested.add(args["hospitalId"])
+
+    def _on_Rejected(self, event: Event, args: dict) -> None:
+        self.round(args["round"]).merges[-1].rejected.add(args["hospitalId"])
+
+    def _on_MergeVoided(self, event: Event, args: dict) -> None:
+        self.round(args["round"]).merges[-1].voided = True
+        self.reports.clear()
+        self.reporting = None
+
+    def _on_RoundFinal(self, event: Event, args: dict) -> None:
+        self.round(args["round"]).merges[-1].final = event
+
+    def _on_ReportingOpened(self, event: Event, args: dict) -> None:
+        self.reporting = event
+
+    def _on_Reported(self, event: Event, args: dict) -> None:
+        self.reports[args["hospitalId"]] = Report(
+            args["hospitalId"], args["correct"], args["total"], args["metricsDigest"], event
+        )
+
+    def _on_JobFinished(self, event: Event, args: dict) -> None:
+        self.ended = event
+
+    def _on_JobCancelled(self, event: Event, args: dict) -> None:
+        self.ended = event
