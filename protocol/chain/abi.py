@@ -106,6 +106,14 @@ def encode_call(contract: str, function: str, args: Sequence[Any]) -> bytes:
         raise InvalidInput(f"{contract}.{entry.signature} cannot be called with {tuple(args)!r}: {error}") from error
 
 
+def decode_call(contract: str, data: bytes) -> tuple[str, dict[str, Any]]:
+    """The function and arguments that call data means. Raises InvalidInput when the contract has no such function."""
+    for entry in load(contract).functions.values():
+        if entry.selector == data[:4]:
+            return entry.name, decode_values(entry.inputs, data[4:])
+    raise InvalidInput(f"{contract} has no function with selector 0x{data[:4].hex()}.")
+
+
 def decode_result(contract: str, function: str, data: bytes) -> Any:
     """What a call returned: the value, or a tuple when there are several, or None when there is none."""
     entry = load(contract).function(function)

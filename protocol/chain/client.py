@@ -155,6 +155,21 @@ class Chain:
         """What an account holds of the chain's own currency, in wei."""
         return int(self.rpc.request("eth_getBalance", self.address(address), "latest"), 16)
 
+    def cost_of(self, tx_hash: str) -> tuple[str, int]:
+        """What a mined transaction called, as ``TrainingJobs.submit``, and the gas it used.
+
+        Raises ChainError when the node does not know the transaction, or it called none of our contracts.
+        """
+        questions = [("eth_getTransactionByHash", [tx_hash]), ("eth_getTransactionReceipt", [tx_hash])]
+        transaction, receipt = self.rpc.batch(questions)
+        if not transaction or not receipt:
+            raise ChainError(f"The node does not know transaction {tx_hash}.", "It may not have caught up yet.")
+        contract = self.deployment.name_of(transaction["to"] or "")
+        if contract is None:
+            raise ChainError(f"Transaction {tx_hash} called none of our contracts.")
+        function, _ = abi.decode_call(contract, bytes.fromhex(transaction["input"][2:]))
+        return f"{contract}.{function}", int(receipt["gasUsed"], 16)
+
     def token_balance(self, token: str, holder: str) -> int:
         """What ``holder`` has of an ERC-20 token, in its smallest unit. Both by name or address."""
         return int(self.call(abi.ERC20, "balanceOf", self.address(holder), at=token))
