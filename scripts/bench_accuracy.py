@@ -15,6 +15,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -111,8 +112,8 @@ def run() -> dict[str, Any]:
     for random_state in OTHER_SPLITS:
         other = Split.of(random_state)
         others[random_state] = {
-            "federated": other.federated(SEEDS[0]).pooled,
-            "central": other.central(SEEDS[0]).pooled,
+            "federated": fmean(other.federated(seed).pooled for seed in SEEDS),
+            "central": fmean(other.central(seed).pooled for seed in SEEDS),
         }
     return {
         "seeds": list(SEEDS),
@@ -152,12 +153,15 @@ def _summary(scores: list[Score], names: tuple[str, ...]) -> dict[str, Any]:
 def show(result: dict[str, Any], console: Console) -> None:
     """Prints the figures as two tables."""
     names = list(result["federated"]["by_hospital"])
-    table = Table(title=f"Held-out accuracy, FLamby's split, mean of {len(result['seeds'])} seeds")
-    for column in ("trained on", "all hospitals", "±", *names):
-        table.add_column(column, justify="left" if column == "trained on" else "right")
+    table = Table(
+        title=f"Held-out accuracy on FLamby's split, mean of {len(result['seeds'])} seeds", box=SIMPLE
+    )
+    table.add_column("trained on", no_wrap=True)
+    for column in ("all", "±", *names):
+        table.add_column(column, justify="right", no_wrap=True)
     rows = {
-        "all four, federated (ours)": result["federated"],
-        "all four, records pooled": result["central"],
+        "federated (ours)": result["federated"],
+        "records pooled": result["central"],
         **{f"{name} alone": summary for name, summary in result["alone"].items()},
     }
     for label, summary in rows.items():
@@ -165,10 +169,10 @@ def show(result: dict[str, Any], console: Console) -> None:
         table.add_row(label, f"{summary['mean']:.3f}", f"{summary['deviation']:.3f}", *cells)
     table.add_section()
     for label, accuracy in result["published"].items():
-        table.add_row(f"FLamby, {label} (published)", f"{accuracy:.3f}", "", *[""] * len(names))
+        table.add_row(f"FLamby: {label}", f"{accuracy:.3f}", "", *[""] * len(names))
     console.print(table)
 
-    others = Table(title="The same with other random splits of the same hospitals (one seed)")
+    others = Table(title="Other random splits", box=SIMPLE)
     others.add_column("random state", justify="right")
     others.add_column("federated", justify="right")
     others.add_column("pooled", justify="right")
