@@ -17,7 +17,7 @@ from protocol.chain.hospitals import Hospitals
 from protocol.chain.jobs import Jobs, Phases
 from protocol.chain.models import Models
 from protocol.chain.rewards import Rewards
-from protocol.content import canonical, vectors
+from protocol.content import canonical, digests, vectors
 from protocol.content.ipfs import Ipfs
 from protocol.content.vectors import VectorRef
 from protocol.data.dataset import Dataset
@@ -57,7 +57,7 @@ def register_dataset(chain: Chain, ipfs: Ipfs, dataset: Dataset) -> Receipt:
         train_records=dataset.train_records,
         held_out_records=dataset.held_out_records,
         schema_digest=ipfs.add(canonical.dumps(dataset.schema.to_dict())),
-        profile=dataset.profile.encode().ljust(32, b"\0"),
+        profile=digests.profile_bytes(dataset.profile),
         evidence_digest=ipfs.add(dataset.evidence()),
     )
     if dataset.dataset_id is not None:

@@ -38,7 +38,7 @@ from protocol.content.ipfs import Ipfs
 from protocol.content.vectors import VectorRef
 from protocol.data.dataset import HELD_OUT, TRAIN, Dataset
 from protocol.demo.data import DemoData, HospitalRecords
-from protocol.demo.report import TOKEN_UNIT, DemoReport, HospitalResult, RoundResult, gas_by_operation
+from protocol.demo.report import TOKEN_UNIT, DemoReport, HospitalResult, RoundResult, cost_of, gas_by_operation
 from protocol.demo.view import RoundView
 from protocol.devnet import Devnet
 from protocol.devnet.deploy import HOLDERS
@@ -212,7 +212,7 @@ class Demo:
                 for consent_id in consents.ids_of_dataset(actor.dataset.dataset_id)
                 if consents.live([consent_id])
             ]
-            actor.consent_id = live[0] if live else consents.mint(terms)
+            actor.consent_id = live[0] if live else consents.mint(terms).event("ConsentMinted").args["consentId"]
             self._line(f"{actor.name}: consent {actor.consent_id}, HMB with PUB and NCU, a year, at most 100 rounds")
 
     def _propose(self) -> tuple[int, JobSpec, int]:
@@ -247,7 +247,7 @@ class Demo:
         return job_id, spec, model_id
 
     def _model_named(self, name: str) -> int | None:
-        created = events(self.chain, "ModelRegistry", ["ModelCreated"])
+        created = Models(self.chain).created()
         return next((event.args["modelId"] for event in created if event.args["name"] == name), None)
 
     def _train(self, job_id: int, spec: JobSpec) -> tuple[HospitalActor, int]:
@@ -409,7 +409,7 @@ class Demo:
         for number in range(1, record.proposal.rounds + 1):
             merged = record.round(number).merge
             mined = [*(update.event for update in record.round(number).merged_updates), merged.event]
-            gas = sum(self.chain.cost_of(event.tx_hash)[1] for event in mined)
+            gas = sum(cost_of(self.chain, event.tx_hash)[1] for event in mined)
             seconds = self._merged_after.get(number, 0.0)
             results.append(RoundResult(number, len(record.round(number).merged_updates), seconds, gas))
         return results

@@ -47,8 +47,7 @@ class View:
 
     ``now``: the chain's time, unix seconds. ``round``: the record of the open round. ``merged_at``: when the last merge
     was posted (0 in round 1). ``disputed``: somebody rejected it; ``rejected``: this hospital did. ``in_line``: bits of
-    those who may merge now. ``consent_live``: this hospital's. ``dead``: bits of participants whose update is missing
-    and whose consent is dead.
+    those who may merge now. ``live``: bits of those whose consent is live.
     """
 
     now: int
@@ -59,8 +58,7 @@ class View:
     in_line: int
     rejected: bool
     disputed: bool
-    consent_live: bool
-    dead: int
+    live: int
 
 
 def next_step(view: View) -> Step:
@@ -90,8 +88,10 @@ def _while_enrolling(view: View) -> Step:
 
 def _while_paused(view: View) -> Step:
     job = view.job
-    if not view.job.present & _bit(view) and view.consent_live:
+    if not view.job.present & _bit(view) and _consent_live(view):
         return Step(Action.REJOIN, "this hospital missed an attempt")
+    if (job.present & view.live).bit_count() >= job.min_hospitals:
+        return _in_turn(view, 0, Step(Action.OPEN, "enough hospitals are live again"))
     if view.now >= job.since + job.phases.pause:
         return _in_turn(view, job.since + job.phases.pause, Step(Action.CANCEL, "the pause has lasted too long"))
     return Step(Action.WAIT, f"fewer than {job.min_hospitals} hospitals are live; paused in round {job.round}")
@@ -100,7 +100,7 @@ def _while_paused(view: View) -> Step:
 def _while_running(view: View) -> Step:
     job, record, bit = view.job, view.round, _bit(view)
     if record.participants & bit and not record.submitted & bit and not view.rejected:
-        if view.consent_live:
+        if _consent_live(view):
             return Step(Action.SUBMIT, f"round {job.round}, attempt {record.attempt}: this hospital's update is missing")
     if owed := _owed_attestation(view):
         return owed
@@ -109,7 +109,7 @@ def _while_running(view: View) -> Step:
         deadline = record.since + job.phases.submit
         if view.now >= deadline:
             return _in_turn(view, deadline, Step(Action.OPEN, f"{missing.bit_count()} updates missed their deadline"))
-        if missing & view.dead:
+        if missing & ~view.live:
             return _in_turn(view, 0, Step(Action.OPEN, "a missing update can never come: its consent is dead"))
         if stuck := _dispute_over(view):
             return stuck
@@ -121,7 +121,7 @@ def _while_running(view: View) -> Step:
     over = max(record.since, view.merged_at) + record.submitted.bit_count() * job.phases.merge
     if view.in_line and view.now >= over:
         return _in_turn(view, over, Step(Action.CANCEL, "no merger came"))
-    if not job.present & bit and view.consent_live:
+    if not job.present & bit and _consent_live(view):
         return Step(Action.REJOIN, "this hospital missed an attempt")
     return Step(Action.WAIT, f"round {job.round}: another hospital merges")
 
@@ -180,6 +180,10 @@ def _in_turn(view: View, since: int, step: Step) -> Step:
     if view.now >= start + view.me.index * STAGGER_SECONDS:
         return step
     return Step(Action.WAIT, f"{step.why}; a hospital before this one in line acts first")
+
+
+def _consent_live(view: View) -> bool:
+    return bool(view.live & _bit(view))
 
 
 def _bit(view: View) -> int:

@@ -99,25 +99,21 @@ class JobWorker:
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def _view(self) -> View:
-        job = self.jobs.job(self.job_id)
-        record = self.jobs.round_of(self.job_id, job.round) if job.round else Round.empty()
+        job, record = self.jobs.job_and_round(self.job_id)
         if len(self.hospitals) != job.enrolled:
             self.hospitals = self.jobs.hospitals_of(self.job_id)
         self._read_events()
-        me = self._record.participants[self.hospital_id]
-        live = self._live()
         last = self._record.round(job.round - 1).merge if job.round > 1 else None
         return View(
             now=self.chain.now(),
             job=job,
             round=record,
             merged_at=self.chain.timestamp(last.event.block) if last else 0,
-            me=me,
+            me=self._record.participants[self.hospital_id],
             in_line=self.jobs.mergers_in_line(self.job_id) if job.status == JobStatus.RUNNING else 0,
             rejected=bool(last and self.hospital_id in last.rejected),
             disputed=bool(last and last.rejected),
-            consent_live=bool(live >> me.index & 1),
-            dead=record.participants & ~record.submitted & ~live,
+            live=self._live(),
         )
 
     def _live(self) -> int:

@@ -1,0 +1,149 @@
+"""What a hospital owes a job next, from the record alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from protocol.chain.consents import Permission, Purpose
+from protocol.chain.enums import JobStatus
+from protocol.chain.jobs import Job, Participant, Phases, Round
+from protocol.node.steps import STAGGER_SECONDS, Action, View, is_final, next_step
+
+PHASES = Phases(enrol=100, submit=60, merge=30, check=40, report=50, pause=200)
+ALL = 0b1111
+
+
+def a_job(**changes: object) -> Job:
+    job = Job(
+        JobStatus.RUNNING, 2, 1, 4, ALL, 1_000, 3, 3, 4, 0, 1, 1, PHASES,
+        Purpose("0x" + "11" * 20, Permission.HMB, 0, 0, 0), bytes(32), bytes(32), bytes(32),
+    )  # fmt: skip
+    return replace(job, **changes)
+
+
+def a_view(index: int = 0, **changes: object) -> View:
+    """Round 2 just opened; round 1's merge is attested by its merger (bit 3) alone, yet final by the job's count."""
+    view = View(
+        now=2_000,
+        job=a_job(),
+        round=Round(ALL, 0, ALL, ALL, 0, 1, 0, 2_000),
+        merged_at=2_000,
+        me=Participant(True, index, 1, 1, 1, 100, 50),
+        in_line=0,
+        rejected=False,
+        disputed=False,
+        live=0b1111,
+    )
+    return replace(view, **changes)
+
+
+def action(view: View) -> Action:
+    return next_step(view).action
+
+
+def test_a_missing_update_is_submitted_first() -> None:
+    assert action(a_view()) == Action.SUBMIT
+
+
+def test_a_dead_consent_submits_nothing() -> None:
+    """Invariant 2: the attempt is opened again without this hospital instead."""
+    assert action(a_view(live=0b1110)) == Action.OPEN
+
+
+def test_whoever_has_submitted_waits_for_the_others() -> None:
+    assert action(a_view(round=Round(ALL, 0b0001, ALL, ALL, 0, 1, 0, 2_000))) == Action.WAIT
+
+
+def test_the_one_in_line_merges() -> None:
+    everything_in = Round(ALL, ALL, ALL, ALL, 0, 1, 0, 2_000)
+    assert action(a_view(index=2, round=everything_in, in_line=0b0100)) == Action.MERGE
+    assert action(a_view(index=1, round=everything_in, in_line=0b0100)) == Action.WAIT
+
+
+def test_a_leaver_still_attests_and_still_merges() -> None:
+    """DESIGN, "A round", step 4: merging and attesting need no consent."""
+    left = Round(0b1110, 0, ALL, 0b1000, 0, 1, 0, 2_000)
+    assert action(a_view(round=left, live=0b1110)) == Action.ATTEST
+    settled = Round(ALL, ALL, ALL, ALL, 0, 1, 0, 2_000)
+    assert action(a_view(round=settled, live=0b1110, in_line=0b0001)) == Action.MERGE
+
+
+def test_an_update_past_its_deadline_opens_a_new_attempt_one_hospital_after_another() -> None:
+    late = Round(ALL, 0b0111, ALL, ALL, 0, 1, 0, 2_000)
+    deadline = 2_000 + PHASES.submit
+    assert action(a_view(round=late, now=deadline - 1)) == Action.WAIT
+    assert action(a_view(round=late, now=deadline)) == Action.OPEN
+    assert action(a_view(index=1, round=late, now=deadline)) == Action.WAIT
+    assert action(a_view(index=1, round=late, now=deadline + STAGGER_SECONDS)) == Action.OPEN
+
+
+def test_an_update_that_can_never_come_is_not_waited_for() -> None:
+    assert action(a_view(round=Round(ALL, 0b0111, ALL, ALL, 0, 1, 0, 2_000), live=0b0111)) == Action.OPEN
+
+
+def test_no_merger_came() -> None:
+    waiting = Round(ALL, ALL, ALL, ALL, 0, 1, 0, 2_000)
+    view = a_view(round=waiting, in_line=0b1110, now=2_000 + 4 * PHASES.merge)
+    assert action(view) == Action.CANCEL
+
+
+def test_whoever_rejected_the_merge_does_not_build_on_it() -> None:
+    assert action(a_view(rejected=True, disputed=True, round=Round(ALL, 0, ALL, 0b1000, 0, 1, 0, 2_000))) == Action.WAIT
+
+
+def test_a_dispute_that_stays_ends_the_job() -> None:
+    disputed = Round(ALL, 0b0011, ALL, 0b1000, 0, 1, 0, 2_000)
+    view = a_view(round=disputed, disputed=True, rejected=True, merged_at=2_000, now=2_000 + PHASES.check)
+    assert action(view) == Action.CANCEL
+
+
+@pytest.mark.parametrize(
+    ("enrolled", "now", "expected"),
+    [
+        (2, 1_050, Action.WAIT),
+        (4, 1_050, Action.OPEN),
+        (3, 1_050, Action.WAIT),
+        (3, 1_100, Action.OPEN),
+        (2, 1_100, Action.CANCEL),
+    ],
+)
+def test_enrolment(enrolled: int, now: int, expected: Action) -> None:
+    job = a_job(status=JobStatus.ENROLLING, round=0, final_rounds=0, enrolled=enrolled)
+    assert action(a_view(job=job, round=Round.empty(), now=now)) == expected
+
+
+def test_while_paused_an_absent_hospital_rejoins_and_a_long_pause_ends_the_job() -> None:
+    paused = a_job(status=JobStatus.PAUSED, present=0b1110, since=2_000)
+    nothing_open = Round(0, 0, ALL, ALL, 0, 1, 0, 2_000)
+    assert action(a_view(job=paused, round=nothing_open, live=0b0011)) == Action.REJOIN
+    assert action(a_view(index=1, job=paused, round=nothing_open, live=0b0011)) == Action.WAIT
+    assert action(a_view(index=1, job=paused, round=nothing_open, live=0b0011, now=2_300)) == Action.CANCEL
+
+
+def test_a_pause_ends_when_enough_are_live_again() -> None:
+    paused = a_job(status=JobStatus.PAUSED, since=2_000)
+    assert action(a_view(job=paused, round=Round(0, 0, ALL, ALL, 0, 1, 0, 2_000), live=ALL)) == Action.OPEN
+
+
+def test_reports_then_finish() -> None:
+    reporting = a_job(status=JobStatus.REPORTING, round=4, final_rounds=3)
+    assert action(a_view(job=reporting)) == Action.REPORT
+    one_missing = Round(ALL, 0b0111, ALL, ALL, 0, 1, 0, 2_000)
+    assert action(a_view(job=reporting, round=one_missing)) == Action.WAIT
+    assert action(a_view(job=reporting, round=one_missing, now=2_000 + PHASES.report)) == Action.FINISH
+    assert action(a_view(job=reporting, round=Round(ALL, ALL, ALL, ALL, 0, 1, 0, 2_000))) == Action.FINISH
+
+
+@pytest.mark.parametrize("status", [JobStatus.FINISHED, JobStatus.CANCELLED])
+def test_an_ended_job_asks_for_nothing(status: JobStatus) -> None:
+    assert action(a_view(job=a_job(status=status))) == Action.DONE
+
+
+@pytest.mark.parametrize(
+    ("participants", "attested", "final"),
+    [(0b111, 0b011, True), (0b111, 0b001, False), (0b1111, 0b0111, True), (0b1111, 0b0011, False), (0b11, 0b11, True)],
+)
+def test_two_thirds_rounded_up(participants: int, attested: int, final: bool) -> None:
+    assert is_final(Round(0, 0, participants, attested, 0, 1, 0, 0)) is final
