@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
-
-from platformdirs import user_runtime_path
 
 from protocol.chain import abi, reverts
 from protocol.chain.accounts import Signer
@@ -77,7 +77,7 @@ class Chain:
         deployment.check(self.rpc)
         self.clock = Clock(self.rpc, deployment.chain_id, confirmations)
         self.confirmations, self.timeout_seconds = confirmations, timeout_seconds
-        self._lock_folder = lock_folder or user_runtime_path("salus")
+        self._lock_folder = lock_folder or _common_folder()
         self._use(signer)
 
     def with_signer(self, signer: Signer | DevSigner | None) -> Self:
@@ -246,3 +246,8 @@ class Chain:
             events=tuple(found),
             _clock=self.clock,
         )
+
+
+def _common_folder() -> Path:
+    """A folder that all processes of this user share until the machine restarts."""
+    return Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"salus-{os.getuid()}"

@@ -28,6 +28,10 @@ class Deployment:
     block: int
     contracts: Mapping[str, str]
 
+    def __post_init__(self) -> None:
+        checked = {name: to_checksum_address(address) for name, address in self.contracts.items()}
+        object.__setattr__(self, "contracts", checked)
+
     @classmethod
     def load(cls, path: Path) -> Deployment:
         """Raises InvalidInput when the file is missing or is not a deployment."""
@@ -45,8 +49,8 @@ class Deployment:
     @classmethod
     def _parse(cls, values: Any, path: Path) -> Deployment:
         try:
-            contracts = {str(name): to_checksum_address(address) for name, address in values["contracts"].items()}
-            deployment = cls(int(values["chain_id"]), str(values["genesis_hash"]), int(values["block"]), contracts)
+            genesis_hash, contracts = str(values["genesis_hash"]), dict(values["contracts"])
+            deployment = cls(int(values["chain_id"]), genesis_hash, int(values["block"]), contracts)
             if len(bytes.fromhex(deployment.genesis_hash.removeprefix("0x"))) != 32:
                 raise ValueError("genesis_hash is not 32 bytes")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
