@@ -1,0 +1,7 @@
+"""``python -m protocol.cli``."""
+
+from __future__ import annotations
+
+from protocol.cli import main
+
+main(prog_name="salus")

@@ -1,0 +1,143 @@
+"""``salus node``: a hospital's daemon."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from protocol.cli.arguments import EXISTING_FILE, signing
+from protocol.cli.command import Group
+from protocol.cli.output import Result, done, facts, table
+from protocol.cli.session import Session
+from protocol.errors import NodeError
+
+
+@click.group(cls=Group)
+def node() -> None:
+    """A hospital's node: finds jobs that its policy and consents allow, trains, checks every merge."""
+
+
+@node.command(
+    examples=[
+        "salus --home /srv/salus node run --account cleveland-operator --policy policy.json --password-file pw",
+        "salus node run --account cleveland-operator --policy policy.json --until-idle",
+    ],
+)
+@signing
+@click.option(
+    "--policy", "policy_file", type=EXISTING_FILE, required=True, help="The hospital's admission policy."
+)
+@click.option("--until-idle", is_flag=True, help="End when every job that the node joined has ended.")
+@click.pass_obj
+def run(
+    session: Session, account: str, password_file: Path | None, policy_file: Path, until_idle: bool
+) -> Result:
+    """Run the node until Ctrl-C or SIGTERM. It may be killed at any point and started again.
+
+    Needs outbound connections only. Datasets, journal and status lie in --home. A job with privacy: none is joined only if
+    the policy allows that mechanism in so many words; its updates then lie unmasked on IPFS.
+    """
+    from protocol.node.node import Node
+    from protocol.node.policy import Policy
+
+    policy = Policy.load(policy_file)
+    started = Node(session.chain_as(account, password_file), session.ipfs, session.settings.home, policy)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    started.run(stop, until_idle=until_idle)
+    document = {
+        "hospital_id": started.hospital_id,
+        "jobs": {str(job_id): progress for job_id, progress in started.status.jobs.items()},
+        "refused": {str(job_id): reason for job_id, reason in started.refusals.items()},
+    }
+    return Result(
+        document,
+        [
+            done(f"The node of hospital {started.hospital_id} has stopped."),
+            *([_jobs(document["jobs"])] if document["jobs"] else []),
+            *(f"Job {job_id}: {reason}" for job_id, reason in document["refused"].items()),
+        ],
+    )
+
+
+@node.command(examples=["salus node policy --example > policy.json", "salus node policy policy.json --json"])
+@click.argument("policy_file", type=EXISTING_FILE, required=False)
+@click.option("--example", is_flag=True, help="Print a policy to start from.")
+@click.pass_obj
+def policy(_session: Session, policy_file: Path | None, example: bool) -> Result:
+    """Check a policy file, or print an example: a policy admits only what it names."""
+    from protocol.node.policy import EXAMPLE, Policy
+
+    if example == (policy_file is not None):
+        raise click.UsageError("Give either a policy file to check or --example.")
+    chosen = EXAMPLE if policy_file is None else Policy.load(policy_file)
+    text = json.dumps(chosen.as_dict(), indent=2)
+    return Result(chosen.as_dict(), [text])
+
+
+@node.command(examples=["salus --home /srv/salus node status", "salus node status --json"])
+@click.pass_obj
+def status(session: Session) -> Result:
+    """What the node of this home is doing, as it last said itself."""
+    path = session.settings.home / "status.json"
+    try:
+        said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NodeError(
+            f"No node has run in {session.settings.home}.",
+            "Start one with `salus node run`, or name its --home.",
+        ) from None
+    except ValueError as error:
+        raise NodeError(
+            f"{path} is not a node's status: {error}.", "It is written anew when the node runs."
+        ) from error
+    running = _runs(said["pid"]) and said["doing"] != "stopped"
+    document = {**said, "running": running}
+    view = [
+        facts(
+            {
+                "hospital": said["hospital_id"],
+                "running": f"yes, process {said['pid']}" if running else "no",
+                "since": datetime.fromtimestamp(said["since"], UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+                "doing": said["doing"],
+            }
+        )
+    ]
+    if said["jobs"]:
+        view.append(_jobs(said["jobs"]))
+    return Result(document, view)
+
+
+def _jobs(jobs: dict[str, dict[str, Any]]) -> Any:
+    return table(
+        ["job", ">round", ">loss", ">accuracy here", ">training s", ">gas"],
+        (
+            (
+                job_id,
+                each["round"],
+                "—" if each["loss"] is None else f"{each['loss']:.4f}",
+                "—" if each["accuracy"] is None else f"{each['accuracy']:.3f}",
+                f"{each['train_seconds']:.2f}",
+                f"{each['gas_used']:,}",
+            )
+            for job_id, each in jobs.items()
+        ),
+    )
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
