@@ -303,10 +303,10 @@ def _check_model(spec: JobSpec) -> None:
     if (spec.training.loss == "binary_cross_entropy") != (outputs == 1):
         raise SpecError("training.loss", f"{spec.training.loss} does not fit a model of {outputs} outputs.")
     inputs = spec.model.parameters.get("inputs")
-    if inputs is not None and inputs != spec.schema.width:
+    if inputs is not None and inputs != spec.schema.inputs:
         raise SpecError(
             "model.parameters.inputs",
-            f"it is {inputs}; the data schema encodes a record as {spec.schema.width} numbers.",
+            f"it is {inputs}; the data schema encodes a record as {spec.schema.inputs} numbers.",
         )
 
 

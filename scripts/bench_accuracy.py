@@ -153,12 +153,11 @@ def _summary(scores: list[Score], names: tuple[str, ...]) -> dict[str, Any]:
 def show(result: dict[str, Any], console: Console) -> None:
     """Prints the figures as two tables."""
     names = list(result["federated"]["by_hospital"])
-    table = Table(
-        title=f"Held-out accuracy on FLamby's split, mean of {len(result['seeds'])} seeds", box=SIMPLE
-    )
+    title = f"Held-out accuracy on FLamby's split, mean of {len(result['seeds'])} seeds"
+    table = Table(title=title, box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("trained on", no_wrap=True)
     for column in ("all", "±", *names):
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(column, justify="right", no_wrap=True, min_width=5)
     rows = {
         "federated (ours)": result["federated"],
         "records pooled": result["central"],

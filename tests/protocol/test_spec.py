@@ -46,7 +46,7 @@ def test_a_spec_says_what_its_document_says():
     )
     assert (spec.base.cid, spec.base.root) == (cid.digest_of(b"base"), bytes.fromhex("5a" * 32))
     assert (spec.state.fraction_bits, spec.state.tensors) == (24, {})
-    assert spec.schema.width == 3
+    assert spec.schema.inputs == 3
     assert (spec.training.loss, spec.training.batch_size) == ("binary_cross_entropy", 16)
     assert (spec.training.local_epochs, spec.training.seed) == (2, 7)
     optimiser = spec.training.optimiser
