@@ -36,7 +36,8 @@ from protocol.content import canonical, vectors
 from protocol.content.cid import to_cid
 from protocol.content.ipfs import Ipfs
 from protocol.content.vectors import VectorRef
-from protocol.data.dataset import HELD_OUT, TRAIN, Dataset
+from protocol.data.dataset import Dataset
+from protocol.data.splits import HELD_OUT, TRAIN
 from protocol.demo.data import DemoData, HospitalRecords
 from protocol.demo.report import TOKEN_UNIT, DemoReport, HospitalResult, RoundResult, cost_of, gas_by_operation
 from protocol.demo.view import RoundView

@@ -7,6 +7,7 @@ the protocol rests on it: an update is its hospital's own word, and only the mer
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from protocol.errors import DataError, NotFinite
+from protocol.errors import DataError, LearningError, NotFinite
 from protocol.learning import zoo
 from protocol.learning.fixed_point import from_floats, to_floats
 from protocol.spec import JobSpec, ModelSpec, OptimiserSpec, StateSpec
@@ -92,13 +93,20 @@ def tensors_of(spec: JobSpec, records: np.ndarray, labels: np.ndarray) -> tuple[
 
 
 def train(
-    spec: JobSpec, state: np.ndarray, records: np.ndarray, labels: np.ndarray, *, round: int, seed: int
+    spec: JobSpec,
+    state: np.ndarray,
+    records: np.ndarray,
+    labels: np.ndarray,
+    *,
+    round: int,
+    seed: int,
+    max_seconds: float = math.inf,
 ) -> LocalResult:
     """Trains ``local_epochs`` from the global state int32[lanes] on records float32[n, ...] and labels
     float32[n].
 
     ``seed`` is the hospital's own; with the spec's seed and the round it fixes the order of the records.
-    Raises DataError, WrongLength, and NotFinite when training diverges.
+    Raises DataError, WrongLength, NotFinite when training diverges, and LearningError after ``max_seconds``.
     """
     started = time.perf_counter()
     inputs, targets = tensors_of(spec, records, labels)
@@ -118,6 +126,11 @@ def train(
                 loss.backward()
                 optimiser.step()
                 mean_loss += loss.item() * len(batch) / len(inputs)
+                if time.perf_counter() - started > max_seconds:
+                    raise LearningError(
+                        f"A round's training took longer than {max_seconds:g} s.",
+                        "The hospital's policy bounds it: `max_round_seconds`.",
+                    )
     layout = zoo.layout(spec.model, spec.state)
     trained = dict(module.named_parameters())
     delta = np.concatenate(

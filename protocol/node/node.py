@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from platformdirs import user_state_path
 
 from protocol.chain.client import Chain
 from protocol.chain.consents import Consents
@@ -79,7 +80,7 @@ class Node:
         self.workers: dict[int, JobWorker] = {}
         self.refusals: dict[int, str] = {}
         self._ended: set[int] = set()
-        self._lock = FileLock(_lock_path(home, chain, hospital_id), mode=0o600)
+        self._lock = FileLock(_lock_path(chain, hospital_id), mode=0o600)
         self.status = NodeStatus(hospital_id, os.getpid(), time.time())
 
     def run(self, stop: threading.Event, *, until_idle: bool = False) -> None:
@@ -142,14 +143,21 @@ class Node:
         spec = JobSpec.parse(self.ipfs.fetch(job.spec_digest, canonical.MAX_DOCUMENT_BYTES))
         dataset = self._dataset_for(spec, place.dataset_id if place.exists else None)
         if not place.exists:
-            self.policy.admit(spec, job.purpose.researcher, job_id)
+            self.policy.admit(spec, job.purpose.researcher, dataset.train_records, job_id)
             self._check_spec(spec, job_id)
             self._enrol(job_id, job, dataset)
         if spec.privacy.mechanism == "none":
             log.warning("job %s: privacy: none. This hospital's updates are published unmasked on IPFS.", job_id)
         self.ipfs.pin(job.spec_digest)
         self.workers[job_id] = JobWorker(
-            self.jobs, self.ipfs, self.journal, self.hospital_id, job_id, spec, dataset, self.policy
+            self.jobs,
+            self.ipfs,
+            self.journal,
+            self.hospital_id,
+            job_id,
+            spec,
+            dataset,
+            self.policy.max_round_seconds,
         )
 
     def _check_spec(self, spec: JobSpec, job_id: int) -> None:
@@ -228,9 +236,8 @@ class Node:
             part.replace(self.home / "status.json")
 
 
-def _lock_path(home: Path, chain: Chain, hospital_id: int) -> Path:
-    """One lock a hospital and chain, beside all homes of this user's nodes, so a second home does not help."""
-    from platformdirs import user_runtime_path
-
-    folder = user_runtime_path("salus", ensure_exists=True)
+def _lock_path(chain: Chain, hospital_id: int) -> Path:
+    """One lock a hospital and chain, whatever the home: a second home of the same user does not help."""
+    folder = user_state_path("salus") / "locks"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder / f"node-{chain.deployment.genesis_hash[2:18]}-{hospital_id}.lock"

@@ -17,13 +17,17 @@ from protocol.learning import zoo
 from protocol.spec import JobSpec
 
 BYTES_PER_MIB = 1024 * 1024
+# What Python, torch and the chain client take before any model.
+PROCESS_MIB = 700
 
 
 @dataclass(frozen=True)
 class Policy:
     """Limits of one hospital.
 
-    ``max_round_seconds`` bounds the local training of one round; ``max_memory_mib`` the whole process.
+    ``max_giga_multiply_adds``: what one round of local training may compute, in 10^9 multiply-adds, estimated before the
+    hospital enrols (training uses one core). ``max_round_seconds``: how long it may take; a round that takes longer is
+    stopped. ``max_memory_mib``: the whole process, estimated before and enforced by the system.
     ``researchers``: addresses that may propose; empty: any whom the consent's terms allow.
     """
 
@@ -35,7 +39,7 @@ class Policy:
     max_rounds: int = 200
     max_local_epochs: int = 20
     min_hospitals: int = 3
-    cpu_threads: int = 1
+    max_giga_multiply_adds: int = 10_000
     max_memory_mib: int = 4096
     max_round_seconds: int = 600
 
@@ -80,15 +84,13 @@ class Policy:
     def as_dict(self) -> dict[str, object]:
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
-    def reasons_against(self, spec: JobSpec, researcher: str) -> list[str]:
-        """Why this hospital would not join, in words; empty when it would."""
+    def reasons_against(self, spec: JobSpec, researcher: str, train_records: int) -> list[str]:
+        """Why this hospital would not join with so many training records, in words; empty when it would."""
         reasons = []
         if spec.model.architecture not in self.architectures:
             reasons.append(f"architecture {spec.model.architecture} is not allowed here ({_list(self.architectures)})")
         else:
-            parameters = zoo.parameter_count(spec.model)
-            if parameters > self.max_parameters:
-                reasons.append(f"{parameters:,} parameters, at most {self.max_parameters:,} are allowed here")
+            reasons += self._costs_too_much(spec, train_records)
         if spec.purpose.permission not in self.purposes:
             reasons.append(f"purpose {spec.purpose.permission} is not allowed here ({_list(self.purposes)})")
         if spec.privacy.mechanism not in self.privacy:
@@ -103,9 +105,24 @@ class Policy:
             reasons.append(f"as few as {spec.hospitals.min} hospitals, at least {self.min_hospitals} are asked for here")
         return reasons
 
-    def admit(self, spec: JobSpec, researcher: str, job_id: int) -> None:
+    def _costs_too_much(self, spec: JobSpec, train_records: int) -> list[str]:
+        cost = zoo.cost(spec.model, spec.training.batch_size)
+        work = cost.multiply_adds * train_records * spec.training.local_epochs // 10**9
+        memory = PROCESS_MIB + cost.memory_bytes // BYTES_PER_MIB
+        reasons = []
+        if cost.parameters > self.max_parameters:
+            reasons.append(f"{cost.parameters:,} parameters, at most {self.max_parameters:,} are allowed here")
+        if work > self.max_giga_multiply_adds:
+            reasons.append(
+                f"a round computes {work:,} x 10^9 multiply-adds, at most {self.max_giga_multiply_adds:,} are allowed here"
+            )
+        if memory > self.max_memory_mib:
+            reasons.append(f"it needs some {memory:,} MiB, at most {self.max_memory_mib:,} are allowed here")
+        return reasons
+
+    def admit(self, spec: JobSpec, researcher: str, train_records: int, job_id: int) -> None:
         """Raises AdmissionRefused with every reason why this hospital would not join."""
-        if reasons := self.reasons_against(spec, researcher):
+        if reasons := self.reasons_against(spec, researcher, train_records):
             raise AdmissionRefused(
                 f"Job {job_id} is not admitted by this hospital's policy: {'; '.join(reasons)}.",
                 "Change the policy file if the hospital wants to take part.",

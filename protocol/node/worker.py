@@ -7,7 +7,6 @@ IPFS are used after both their digests match, and a merge is believed only after
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,13 +14,14 @@ import numpy as np
 from protocol.chain.consents import Consents
 from protocol.chain.events import events
 from protocol.chain.enums import JobStatus
-from protocol.chain.jobs import Job, Jobs, Participant, Round
+from protocol.chain.jobs import Jobs
 from protocol.chain.models import Models
 from protocol.content import canonical, vectors
 from protocol.content.cid import to_cid
 from protocol.content.ipfs import Ipfs
 from protocol.content.vectors import VectorRef
-from protocol.data.dataset import HELD_OUT, TRAIN, Dataset
+from protocol.data.dataset import Dataset
+from protocol.data.splits import HELD_OUT, TRAIN
 from protocol.errors import ContentError, LearningError
 from protocol.learning import metrics, train, zoo
 from protocol.learning.merge import merge, quantise, weights
@@ -49,11 +49,19 @@ class JobWorker:
     """Takes one hospital through one job."""
 
     def __init__(
-        self, jobs: Jobs, ipfs: Ipfs, journal: Journal, hospital_id: int, job_id: int, spec: JobSpec, dataset: Dataset
+        self,
+        jobs: Jobs,
+        ipfs: Ipfs,
+        journal: Journal,
+        hospital_id: int,
+        job_id: int,
+        spec: JobSpec,
+        dataset: Dataset,
+        max_round_seconds: float,
     ) -> None:
         self.jobs, self.chain, self.ipfs = jobs, jobs.chain, ipfs
         self.journal, self.hospital_id, self.job_id = journal, hospital_id, job_id
-        self.spec, self.dataset = spec, dataset
+        self.spec, self.dataset, self.max_round_seconds = spec, dataset, max_round_seconds
         self.layout = zoo.layout(spec.model, spec.state)
         self.progress = Progress()
         self.hospitals = jobs.hospitals_of(job_id)
@@ -211,9 +219,15 @@ class JobWorker:
         )
         update = self.journal.read(context)
         if update is None:
-            started = time.monotonic()
-            result = train.train(self.spec, base, *self._data(TRAIN), round=job.round, seed=self._seed())
-            self._note(job.round, result.loss, time.monotonic() - started, base)
+            result = train.train(
+                self.spec,
+                base,
+                *self._data(TRAIN),
+                round=job.round,
+                seed=self._seed(),
+                max_seconds=self.max_round_seconds,
+            )
+            self._note(job.round, result.loss, result.seconds, base)
             share = shares[members.index(self.hospital_id)]
             update = quantise(result.delta, share, len(members), self.layout, self.spec.merge.clip_norm)
             self.journal.write(context, update)

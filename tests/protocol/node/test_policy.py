@@ -1,0 +1,79 @@
+"""A hospital's own rules: what it does not name, it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from protocol.errors import AdmissionRefused, InvalidInput
+from protocol.node.policy import EXAMPLE, Policy
+from protocol.spec import JobSpec
+from tests.protocol.job_documents import DOCUMENT
+
+RESEARCHER = "0x" + "ab" * 20
+
+
+def a_spec(**changes: object) -> JobSpec:
+    return JobSpec.from_dict({**DOCUMENT, **changes})
+
+
+def test_a_job_within_the_policy_is_admitted() -> None:
+    EXAMPLE.admit(a_spec(), RESEARCHER, 100, 1)
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        ({"architectures": ["cnn"]}, "architecture"),
+        ({"purposes": ["DS"]}, "purpose"),
+        ({"privacy": []}, "privacy: none is not allowed"),
+        ({"researchers": ["0x" + "cd" * 20]}, "researcher"),
+        ({"max_parameters": 1}, "parameters"),
+        ({"max_rounds": 1}, "rounds"),
+        ({"max_local_epochs": 1}, "local epochs"),
+        ({"min_hospitals": 30}, "hospitals"),
+        ({"max_memory_mib": 1}, "MiB"),
+    ],
+)
+def test_each_limit_refuses_and_says_why(policy: dict[str, object], reason: str) -> None:
+    strict = Policy.from_dict({**EXAMPLE.as_dict(), **policy})
+    with pytest.raises(AdmissionRefused, match=reason):
+        strict.admit(a_spec(), RESEARCHER, 100, 7)
+
+
+def test_the_work_of_a_round_is_bounded() -> None:
+    strict = Policy.from_dict({**EXAMPLE.as_dict(), "max_giga_multiply_adds": 1})
+    assert strict.reasons_against(a_spec(), RESEARCHER, 100) == []
+    assert "multiply-adds" in strict.reasons_against(a_spec(), RESEARCHER, 10**9)[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ([], "not a JSON object"),
+        ({"architectures": [], "purposes": []}, "lacks `privacy`"),
+        ({**EXAMPLE.as_dict(), "gpu": 1}, "unknown field: gpu"),
+        ({**EXAMPLE.as_dict(), "max_rounds": 0}, "max_rounds"),
+        ({**EXAMPLE.as_dict(), "max_rounds": True}, "max_rounds"),
+        ({**EXAMPLE.as_dict(), "purposes": "HMB"}, "purposes"),
+    ],
+)
+def test_a_malformed_policy_is_refused_by_field(tmp_path: Path, given: object, reason: str) -> None:
+    path = tmp_path / "policy.json"
+    path.write_text(json.dumps(given))
+    with pytest.raises(InvalidInput, match=reason):
+        Policy.load(path)
+
+
+def test_a_missing_or_broken_policy_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="no admission policy"):
+        Policy.load(tmp_path / "none.json")
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        Policy.load(tmp_path / "broken.json")
+
+
+def test_the_example_round_trips() -> None:
+    assert Policy.from_dict(EXAMPLE.as_dict()) == EXAMPLE
