@@ -12,31 +12,16 @@ import {ITrainingJobs} from "./interfaces/ITrainingJobs.sol";
 import {Bits} from "./libraries/Bits.sol";
 import {Digests} from "./libraries/Digests.sol";
 import {Turns} from "./libraries/Turns.sol";
+import {Words} from "./libraries/Words.sol";
 
 /// @title What TrainingJobs remembers, and the questions it asks of it
-/// @notice Nothing in this file writes.
+/// @notice Nothing in this file changes a job by itself.
 ///
 /// Each round builds on the merge of the round before, called the last merge: its digest is `_mergeDigests` of
 /// `progress.round - 1`, its attestations lie in the open round's slot, its rejections in the job's progress. It is final
-/// by votes once `finalRounds` counts it; by silence it is final before that is written, see `_isFinal`.
+/// from the moment that `_isFinal` says so; `finalRounds` counts it when something is built on it.
 abstract contract JobRecords is ITrainingJobs {
     using Bits for uint48;
-
-    /// @dev What changes while a job runs: one storage slot.
-    /// `mergedAt` and `rejected` are of the last merge.
-    struct Progress {
-        Status status;
-        uint16 round;
-        uint16 finalRounds;
-        uint8 enrolled;
-        uint48 present;
-        uint40 since;
-        uint16 rounds;
-        uint8 minHospitals;
-        uint8 maxHospitals;
-        uint40 mergedAt;
-        uint48 rejected;
-    }
 
     /// @dev One storage slot.
     struct Terms {
@@ -57,17 +42,17 @@ abstract contract JobRecords is ITrainingJobs {
         uint16 gateBps;
     }
 
-    /// @dev `accumulators[round & 1]` belongs to the open round, the other to the last merge, which may yet be void.
+    /// @dev `progress` and `purpose` are packed by `Words`. `accumulators[round & 1]` belongs to the open round, the other to the last merge, which may yet be void.
     struct Record {
-        Progress progress;
+        uint256 progress;
         Terms terms;
-        IConsentToken.Purpose purpose;
+        uint256 purpose;
         Tally tally;
         bytes32[2] accumulators;
         bytes32 specDigest;
         bytes32 irbApproval;
-        uint32[] hospitalIds;
-        uint32[] consentIds;
+        uint32[48] hospitalIds;
+        uint32[48] consentIds;
     }
 
     IHospitalRegistry public immutable hospitals;
@@ -79,9 +64,10 @@ abstract contract JobRecords is ITrainingJobs {
     /// @inheritdoc ITrainingJobs
     uint32 public jobCount;
     mapping(uint32 jobId => Record) internal _jobs;
-    mapping(uint32 jobId => mapping(uint16 round => Round)) internal _rounds;
-    mapping(uint32 jobId => mapping(uint16 round => bytes32)) internal _mergeDigests;
-    mapping(uint32 jobId => mapping(uint32 hospitalId => Participant)) internal _participants;
+    /// @dev In a stored round `merger` is the one of the round before: it is written with the first vote on that merge.
+    mapping(uint256 jobAndRound => uint256) private _rounds;
+    mapping(uint256 jobAndRound => bytes32) internal _mergeDigests;
+    mapping(uint256 jobAndHospital => uint256) private _participants;
 
     constructor(
         IHospitalRegistry hospitalRegistry,
@@ -99,12 +85,14 @@ abstract contract JobRecords is ITrainingJobs {
 
     /// @inheritdoc ITrainingJobs
     function job(uint32 jobId) external view returns (Job memory result) {
-        Progress memory progress = _load(jobId);
+        Words.Progress memory progress = _load(jobId);
         Record storage record = _jobs[jobId];
         Terms memory terms = record.terms;
         result.status = progress.status;
         result.round = progress.round;
-        result.finalRounds = progress.finalRounds;
+        Round memory slot = _round(jobId, progress.round);
+        bool stands = progress.status < Status.Finished && _isFinal(jobId, progress, slot);
+        result.finalRounds = stands && !_isCounted(progress) ? progress.finalRounds + 1 : progress.finalRounds;
         result.enrolled = progress.enrolled;
         result.present = progress.present;
         result.since = progress.since;
@@ -115,93 +103,137 @@ abstract contract JobRecords is ITrainingJobs {
         result.modelId = terms.modelId;
         result.baseVersion = terms.baseVersion;
         result.phases = Phases(terms.enrol, terms.submit, terms.merge, terms.check, terms.report, terms.pause);
-        result.purpose = record.purpose;
+        result.purpose = _purpose(jobId);
         result.specDigest = record.specDigest;
         result.irbApproval = record.irbApproval;
-        result.accumulator = record.accumulators[(progress.round > progress.rounds ? progress.rounds : progress.round) & 1];
+        if (slot.attempt != 0) {
+            result.accumulator = progress.round > progress.rounds
+                ? record.accumulators[progress.rounds & 1]
+                : _accumulator(jobId, progress.round, slot);
+        }
     }
 
     /// @inheritdoc ITrainingJobs
-    function roundOf(uint32 jobId, uint16 round) external view returns (Round memory) {
-        return _round(jobId, round);
+    function roundOf(uint32 jobId, uint16 round) external view returns (Round memory slot) {
+        slot = _round(jobId, round);
+        // Past the last number there is no round, and at zero nothing is stored.
+        unchecked {
+            slot.merger = _round(jobId, round + 1).merger;
+        }
     }
 
     /// @inheritdoc ITrainingJobs
     function mergeDigest(uint32 jobId, uint16 round) external view returns (bytes32) {
-        return _mergeDigests[jobId][round];
+        return _mergeDigests[Words.roundKey(jobId, round)];
     }
 
     /// @inheritdoc ITrainingJobs
-    function participant(uint32 jobId, uint32 hospitalId) external view returns (Participant memory) {
-        return _participants[jobId][hospitalId];
+    function participant(uint32 jobId, uint32 hospitalId) external view returns (Participant memory result) {
+        Words.unpack(_participants[Words.placeKey(jobId, hospitalId)], result);
     }
 
     /// @inheritdoc ITrainingJobs
     function hospitalsOf(uint32 jobId) external view returns (uint32[] memory) {
-        return _jobs[jobId].hospitalIds;
+        Words.Progress memory progress;
+        Words.unpack(_jobs[jobId].progress, progress);
+        return _first(_jobs[jobId].hospitalIds, progress.enrolled);
     }
 
     /// @inheritdoc ITrainingJobs
     function mergersInLine(uint32 jobId) external view returns (uint48 line) {
-        Progress memory progress = _jobs[jobId].progress;
+        Words.Progress memory progress;
+        Words.unpack(_jobs[jobId].progress, progress);
         Round memory slot = _round(jobId, progress.round);
         if (progress.status != Status.Running || slot.submitted != slot.participants) return 0;
-        if (!_isFinal(jobId, progress)) return 0;
+        if (!_isFinal(jobId, progress, slot)) return 0;
         for (uint48 left = slot.submitted; left != 0; left &= left - 1) {
             uint48 member = left & (~left + 1);
             if (block.timestamp >= _turnOf(jobId, progress, slot, member)) line |= member;
         }
     }
 
-    function _load(uint32 jobId) internal view returns (Progress memory progress) {
-        progress = _jobs[jobId].progress;
+    function _load(uint32 jobId) internal view returns (Words.Progress memory progress) {
+        Words.unpack(_jobs[jobId].progress, progress);
         if (progress.status == Status.None) revert UnknownJob(jobId);
     }
 
-    function _round(uint32 jobId, uint16 round) internal view returns (Round memory) {
-        return _rounds[jobId][round];
+    function _round(uint32 jobId, uint16 round) internal view returns (Round memory slot) {
+        Words.unpack(_rounds[Words.roundKey(jobId, round)], slot);
     }
 
-    function _place(uint32 jobId, uint32 hospitalId) internal view returns (Participant memory place) {
-        place = _participants[jobId][hospitalId];
-        if (!place.exists) revert NotEnrolled(jobId, hospitalId);
+    function _purpose(uint32 jobId) internal view returns (IConsentToken.Purpose memory purpose) {
+        Words.unpack(_jobs[jobId].purpose, purpose);
     }
 
-    /// @dev The open attempt and the place of one of its participants.
-    function _requireOpen(uint32 jobId, Progress memory progress, uint16 round, uint8 attempt, uint32 hospitalId)
-        internal
-        view
-        returns (Round memory slot, Participant memory place)
-    {
+    function _isEnrolled(uint32 jobId, uint32 hospitalId) internal view returns (bool) {
+        return _participants[Words.placeKey(jobId, hospitalId)] != 0;
+    }
+
+    /// @dev A hospital's place, packed.
+    function _placeOf(uint32 jobId, uint32 hospitalId) internal view returns (uint256 place) {
+        place = _participants[Words.placeKey(jobId, hospitalId)];
+        if (place == 0) revert NotEnrolled(jobId, hospitalId);
+    }
+
+    /// @dev A hospital's bit.
+    function _memberOf(uint32 jobId, uint32 hospitalId) internal view returns (uint48) {
+        return Bits.only(Words.index(_placeOf(jobId, hospitalId)));
+    }
+
+    /// @dev That this attempt of this round is the open one.
+    function _requireOpen(
+        uint32 jobId,
+        Words.Progress memory progress,
+        Round memory slot,
+        uint16 round,
+        uint8 attempt
+    ) internal pure {
         if (progress.status != Status.Running) revert WrongJobStatus(jobId, progress.status);
-        slot = _round(jobId, round);
         if (round != progress.round || attempt != slot.attempt) revert NotOpen(jobId, round, attempt);
-        place = _place(jobId, hospitalId);
-        if (slot.participants & Bits.only(place.index) == 0) revert NotParticipant(jobId, round, hospitalId);
     }
 
-    /// @dev The slot that holds the votes on the last merge, and the bit of one who may still vote.
-    function _requireJudge(uint32 jobId, Progress memory progress, uint16 round, bytes32 digest, uint32 hospitalId)
+    /// @dev That `member` takes part in the open round.
+    function _requireParticipant(uint32 jobId, uint16 round, Round memory slot, uint48 member, uint32 hospitalId)
         internal
-        view
-        returns (Round memory slot, uint48 member)
+        pure
     {
+        if (slot.participants & member == 0) revert NotParticipant(jobId, round, hospitalId);
+    }
+
+    /// @dev That `round` is the one whose merge may be judged.
+    function _requireLastMerge(uint32 jobId, Words.Progress memory progress, uint16 round) internal view {
         if (progress.status < Status.Running || progress.status > Status.Reporting) {
             revert WrongJobStatus(jobId, progress.status);
         }
-        if (round == 0 || round != progress.round - 1) revert NotOpen(jobId, round, _rounds[jobId][round].attempt);
-        member = Bits.only(_place(jobId, hospitalId).index);
-        slot = _round(jobId, progress.round);
+        if (round == 0 || round != _lastMerged(progress)) revert NotOpen(jobId, round, _round(jobId, round).attempt);
+    }
+
+    /// @dev That `member` may judge the last merge, and means the one that stands.
+    function _requireJudge(
+        uint32 jobId,
+        Words.Progress memory progress,
+        Round memory slot,
+        uint48 member,
+        uint32 hospitalId,
+        bytes32 digest
+    ) internal view {
+        uint16 round = _lastMerged(progress);
         if (slot.previous & member == 0) revert NotParticipant(jobId, round, hospitalId);
-        bytes32 standing = _mergeDigests[jobId][round];
+        bytes32 standing = _mergeDigests[Words.roundKey(jobId, round)];
         if (digest != standing) revert WrongMerge(jobId, round, standing);
         if ((slot.attested | progress.rejected) & member != 0) revert AlreadyDone(jobId, round, hospitalId);
     }
 
     /// @dev The last round's preimage was never stored whole: whoever finishes names the state again.
     function _requireLastState(uint32 jobId, uint16 round, IModelRegistry.Vector calldata state) internal view {
-        bytes32 standing = _mergeDigests[jobId][round];
-        if (_digestOf(jobId, round, _rounds[jobId][round].attempt, state) != standing) revert WrongMerge(jobId, round, standing);
+        bytes32 standing = _mergeDigests[Words.roundKey(jobId, round)];
+        if (_digestOf(jobId, round, _round(jobId, round).attempt, state) != standing) revert WrongMerge(jobId, round, standing);
+    }
+
+    /// @dev The accumulator of the open attempt. What its slot holds before the first update is of another attempt.
+    function _accumulator(uint32 jobId, uint16 round, Round memory slot) internal view returns (bytes32) {
+        if (slot.submitted == 0) return Digests.attempt(jobId, round, slot.attempt);
+        return _jobs[jobId].accumulators[round & 1];
     }
 
     /// @dev What a merge of the open or the last merged round is named by.
@@ -213,14 +245,13 @@ abstract contract JobRecords is ITrainingJobs {
         return Digests.merge(jobId, round, attempt, _jobs[jobId].accumulators[round & 1], state);
     }
 
-    /// @dev That the open round can be merged now, by the hospital at `index`.
-    function _requireInLine(uint32 jobId, Progress memory progress, Round memory slot, uint8 index) internal view {
-        uint16 round = progress.round;
-        uint48 missing = slot.participants & ~slot.submitted;
-        if (missing != 0) revert UpdatesMissing(jobId, round, missing);
-        if (!_isFinal(jobId, progress)) revert NotFinal(jobId, round - 1);
-        uint256 turn = _turnOf(jobId, progress, slot, Bits.only(index));
-        if (block.timestamp < turn) revert NotYourTurn(jobId, round, uint40(turn));
+    /// @dev That it is the turn of `member`, or has been. The last merge is counted.
+    function _requireTurn(uint32 jobId, Words.Progress memory progress, Round memory slot, uint48 member)
+        internal
+        view
+    {
+        uint256 turn = _turnOf(jobId, progress, slot, member);
+        if (block.timestamp < turn) revert NotYourTurn(jobId, progress.round, uint40(turn));
     }
 
     function _requireVector(IModelRegistry.Vector calldata vector) internal pure {
@@ -228,61 +259,102 @@ abstract contract JobRecords is ITrainingJobs {
     }
 
     /// @dev Hospitals whose consent is live, present or not.
-    function _live(uint32 jobId) internal view returns (uint48) {
-        return uint48(consents.live(_jobs[jobId].consentIds));
+    function _live(uint32 jobId, Words.Progress memory progress) internal view returns (uint48) {
+        return uint48(consents.live(_first(_jobs[jobId].consentIds, progress.enrolled)));
     }
 
     /// @dev Hospitals that can take part in an attempt of the open round. One that rejected a merge which became final
     /// cannot build on it: it sits the round out, and is back in the next.
-    function _able(Progress memory progress, uint48 live) internal pure returns (uint48) {
-        uint48 outvoted = _isRecordedFinal(progress) ? progress.rejected : 0;
-        return progress.present & live & ~outvoted;
+    function _able(uint32 jobId, Words.Progress memory progress, Round memory slot) internal view returns (uint48) {
+        uint48 outvoted = _isAgreed(progress, slot) ? progress.rejected : 0;
+        return progress.present & _live(jobId, progress) & ~outvoted;
+    }
+
+    function _first(uint32[48] storage ids, uint256 size) private view returns (uint32[] memory list) {
+        list = new uint32[](size);
+        for (uint256 i; i < size; ++i) {
+            list[i] = ids[i];
+        }
     }
 
     /// @dev An attempt's number is never used twice, so a round has at most 255; then the job waits for its end.
-    function _mayOpen(Progress memory progress, uint48 able, uint8 lastAttempt) internal pure returns (bool) {
+    function _mayOpen(Words.Progress memory progress, uint48 able, uint8 lastAttempt) internal pure returns (bool) {
         return able.count() >= progress.minHospitals && lastAttempt != type(uint8).max;
     }
 
-    function _enrolmentIsOver(uint32 jobId, Progress memory progress) internal view returns (bool) {
+    function _enrolmentIsOver(uint32 jobId, Words.Progress memory progress) internal view returns (bool) {
         return progress.enrolled == progress.maxHospitals
             || block.timestamp >= uint256(progress.since) + _jobs[jobId].terms.enrol;
     }
 
-    function _isRecordedFinal(Progress memory progress) internal pure returns (bool) {
-        return progress.finalRounds + 1 >= progress.round;
+    /// @dev The round whose merge the open round builds on.
+    function _lastMerged(Words.Progress memory progress) internal pure returns (uint16) {
+        unchecked {
+            return progress.round - 1;
+        }
+    }
+
+    /// @dev Whether two thirds attest the last merge.
+    function _isAttested(Round memory slot) internal pure returns (bool) {
+        return slot.attested.count() >= Bits.twoThirds(slot.previous.count());
+    }
+
+    /// @dev Whether `finalRounds` counts the last merge already. It does so from the next merge on, and at the end.
+    function _isCounted(Words.Progress memory progress) internal pure returns (bool) {
+        unchecked {
+            return uint256(progress.finalRounds) + 1 >= progress.round;
+        }
+    }
+
+    /// @dev Whether the last merge is final for good, whatever time passes.
+    function _isAgreed(Words.Progress memory progress, Round memory slot) internal pure returns (bool) {
+        return _isCounted(progress) || _isAttested(slot);
     }
 
     /// @dev Whether the last merge is final: by votes, or because its check passed and nobody rejected it.
-    function _isFinal(uint32 jobId, Progress memory progress) internal view returns (bool) {
-        return _isRecordedFinal(progress) || (progress.rejected == 0 && _checkIsOver(jobId, progress));
+    function _isFinal(uint32 jobId, Words.Progress memory progress, Round memory slot) internal view returns (bool) {
+        return _isAgreed(progress, slot) || _isSilent(jobId, progress);
     }
 
-    function _checkIsOver(uint32 jobId, Progress memory progress) internal view returns (bool) {
+    function _isSilent(uint32 jobId, Words.Progress memory progress) internal view returns (bool) {
+        return progress.rejected == 0 && _checkIsOver(jobId, progress);
+    }
+
+    function _checkIsOver(uint32 jobId, Words.Progress memory progress) internal view returns (bool) {
         return block.timestamp >= uint256(progress.mergedAt) + _jobs[jobId].terms.check;
     }
 
-    /// @dev When `member` may merge. The first turn begins when all updates are in and the last merge is final.
-    function _turnOf(uint32 jobId, Progress memory progress, Round memory slot, uint48 member)
+    /// @dev When `member` may merge.
+    function _turnOf(uint32 jobId, Words.Progress memory progress, Round memory slot, uint48 member)
         internal
         view
-        returns (uint256)
+        returns (uint256 time)
     {
-        return Turns.opensAt(
-            slot.submitted,
-            member,
-            _turnsBegin(jobId, progress, slot),
-            uint256(progress.round) + slot.voids,
-            _jobs[jobId].terms.merge
-        );
+        time = _turnsBegin(jobId, progress, slot);
+        uint256 place = Turns.place(slot.submitted, member, uint256(progress.round) + slot.voids);
+        // The first in line pays for no look at the terms.
+        if (place != 0) time += place * _jobs[jobId].terms.merge;
     }
 
-    function _turnsBegin(uint32 jobId, Progress memory progress, Round memory slot)
+    /// @dev When all updates were in and the last merge was final.
+    function _turnsBegin(uint32 jobId, Words.Progress memory progress, Round memory slot)
         internal
         view
         returns (uint256)
     {
-        if (_isRecordedFinal(progress)) return slot.since;
+        if (_isAgreed(progress, slot)) return slot.since;
         return Math.max(slot.since, uint256(progress.mergedAt) + _jobs[jobId].terms.check);
+    }
+
+    function _save(uint32 jobId, Words.Progress memory progress) internal {
+        _jobs[jobId].progress = Words.pack(progress);
+    }
+
+    function _saveRound(uint32 jobId, uint16 round, Round memory slot) internal {
+        _rounds[Words.roundKey(jobId, round)] = Words.pack(slot);
+    }
+
+    function _savePlace(uint32 jobId, uint32 hospitalId, Participant memory place) internal {
+        _participants[Words.placeKey(jobId, hospitalId)] = Words.pack(place);
     }
 }

@@ -13,6 +13,7 @@ import {ITrainingJobs} from "./interfaces/ITrainingJobs.sol";
 import {Bits} from "./libraries/Bits.sol";
 import {Digests} from "./libraries/Digests.sol";
 import {Proposals} from "./libraries/Proposals.sol";
+import {Words} from "./libraries/Words.sol";
 
 /// @title TrainingJobs
 /// @notice See `ITrainingJobs`. No owner: nobody can change a job but by its rules.
@@ -34,7 +35,7 @@ contract TrainingJobs is JobRecords {
 
         jobId = ++jobCount;
         Record storage record = _jobs[jobId];
-        Progress memory progress;
+        Words.Progress memory progress;
         progress.status = Status.Enrolling;
         progress.since = uint40(block.timestamp);
         progress.rounds = proposal.rounds;
@@ -51,9 +52,11 @@ contract TrainingJobs is JobRecords {
             modelId: proposal.modelId,
             baseVersion: proposal.baseVersion
         });
-        record.purpose = proposal.purpose;
+        record.purpose = Words.pack(proposal.purpose);
         record.tally.gateBps = proposal.gateBps;
         record.specDigest = proposal.specDigest;
+        // Any value will do: the researcher pays for new storage here, so that no hospital's update has to.
+        record.accumulators = [proposal.specDigest, proposal.specDigest];
         record.irbApproval = proposal.irbApproval;
         emit JobProposed(jobId, msg.sender, proposal);
 
@@ -63,12 +66,12 @@ contract TrainingJobs is JobRecords {
     /// @inheritdoc ITrainingJobs
     function enrol(uint32 jobId, uint32 consentId, uint32 datasetVersion) external {
         uint32 hospitalId = hospitals.requireOperator(msg.sender);
-        Progress memory progress = _load(jobId);
+        Words.Progress memory progress = _load(jobId);
         if (progress.status != Status.Enrolling) revert WrongJobStatus(jobId, progress.status);
         if (_enrolmentIsOver(jobId, progress)) revert EnrolmentClosed(jobId);
-        if (_participants[jobId][hospitalId].exists) revert AlreadyEnrolled(jobId, hospitalId);
+        if (_isEnrolled(jobId, hospitalId)) revert AlreadyEnrolled(jobId, hospitalId);
         // No need to verify whose dataset it is: a consent exists only for a dataset of its own hospital.
-        consents.check(consentId, hospitalId, _jobs[jobId].purpose);
+        consents.check(consentId, hospitalId, _purpose(jobId));
         uint32 datasetId = consents.consent(consentId).terms.datasetId;
         IDatasetRegistry.StoredVersion memory version = datasets.version(datasetId, datasetVersion);
 
@@ -81,9 +84,9 @@ contract TrainingJobs is JobRecords {
             trainRecords: version.trainRecords,
             heldOutRecords: version.heldOutRecords
         });
-        _participants[jobId][hospitalId] = place;
-        _jobs[jobId].hospitalIds.push(hospitalId);
-        _jobs[jobId].consentIds.push(consentId);
+        _savePlace(jobId, hospitalId, place);
+        _jobs[jobId].hospitalIds[progress.enrolled] = hospitalId;
+        _jobs[jobId].consentIds[progress.enrolled] = consentId;
         progress.present |= Bits.only(progress.enrolled);
         ++progress.enrolled;
         _save(jobId, progress);
@@ -92,94 +95,103 @@ contract TrainingJobs is JobRecords {
 
     /// @inheritdoc ITrainingJobs
     function open(uint32 jobId) external {
-        Progress memory progress = _load(jobId);
-        uint48 live = _live(jobId);
+        Words.Progress memory progress = _load(jobId);
+        Round memory slot = _round(jobId, progress.round);
+        uint48 able = _able(jobId, progress, slot);
         if (progress.status == Status.Enrolling) {
-            if (!_enrolmentIsOver(jobId, progress) || live.count() < progress.minHospitals) {
+            if (!_enrolmentIsOver(jobId, progress) || able.count() < progress.minHospitals) {
                 revert NothingToOpen(jobId);
             }
             progress.round = 1;
-            _openAttempt(jobId, progress, live, 0, 0);
         } else if (progress.status == Status.Paused) {
-            Round memory slot = _round(jobId, progress.round);
-            uint48 able = _able(progress, live);
             if (!_mayOpen(progress, able, slot.attempt)) revert NothingToOpen(jobId);
-            _openAttempt(jobId, progress, able, slot.previous, slot.attested);
         } else if (progress.status == Status.Running) {
-            Round memory slot = _round(jobId, progress.round);
             uint48 missing = slot.participants & ~slot.submitted;
-            uint48 able = _able(progress, live);
             bool late = block.timestamp >= uint256(slot.since) + _jobs[jobId].terms.submit;
             if (missing == 0 || (!late && missing & ~able == 0)) revert NothingToOpen(jobId);
             if (late) progress.present &= ~missing;
             able &= late ? slot.submitted : slot.participants;
-            _openAttempt(jobId, progress, able, slot.previous, slot.attested);
         } else {
             revert WrongJobStatus(jobId, progress.status);
         }
+
+        _openAttempt(jobId, progress, slot, able);
         _save(jobId, progress);
     }
 
     /// @inheritdoc ITrainingJobs
     function submit(uint32 jobId, Submission calldata submission) external {
         uint32 hospitalId = hospitals.requireOperator(msg.sender);
-        Progress memory progress = _load(jobId);
-        (Round memory slot, Participant memory place) =
-            _requireOpen(jobId, progress, submission.round, submission.attempt, hospitalId);
-        uint48 member = Bits.only(place.index);
+        Words.Progress memory progress = _load(jobId);
+        Round memory slot = _round(jobId, submission.round);
+        _requireOpen(jobId, progress, slot, submission.round, submission.attempt);
+        uint256 place = _placeOf(jobId, hospitalId);
+        uint48 member = Bits.only(Words.index(place));
+        _requireParticipant(jobId, submission.round, slot, member, hospitalId);
         if (slot.submitted & member != 0) revert AlreadyDone(jobId, submission.round, hospitalId);
         _requireVector(submission.update);
 
         _attestByDoing(jobId, progress, slot, member, hospitalId, submission.attests);
+        _jobs[jobId].accumulators[submission.round & 1] =
+            Digests.update(_accumulator(jobId, submission.round, slot), hospitalId, submission.update);
         slot.submitted |= member;
         if (slot.submitted == slot.participants) slot.since = uint40(block.timestamp);
         _saveRound(jobId, submission.round, slot);
-        uint256 parity = submission.round & 1;
-        _jobs[jobId].accumulators[parity] = Digests.update(_jobs[jobId].accumulators[parity], hospitalId, submission.update);
         emit UpdateSubmitted(
             jobId, submission.round, hospitalId, slot.attempt, submission.update, submission.epsilonTotalMicro
         );
 
-        consents.use(place.consentId, hospitalId, _jobs[jobId].purpose, submission.epsilonTotalMicro);
+        consents.use(Words.consentId(place), hospitalId, _purpose(jobId), submission.epsilonTotalMicro);
     }
 
     /// @inheritdoc ITrainingJobs
     function merge(uint32 jobId, uint16 round, uint8 attempt, IModelRegistry.Vector calldata state) external {
         uint32 hospitalId = hospitals.requireOperator(msg.sender);
-        Progress memory progress = _load(jobId);
-        (Round memory slot, Participant memory place) = _requireOpen(jobId, progress, round, attempt, hospitalId);
-        _requireInLine(jobId, progress, slot, place.index);
+        Words.Progress memory progress = _load(jobId);
+        Round memory slot = _round(jobId, round);
+        _requireOpen(jobId, progress, slot, round, attempt);
+        uint8 index = Words.index(_placeOf(jobId, hospitalId));
+        _requireParticipant(jobId, round, slot, Bits.only(index), hospitalId);
+        if (slot.submitted != slot.participants) {
+            revert UpdatesMissing(jobId, round, slot.participants & ~slot.submitted);
+        }
+        if (!_countFinal(jobId, progress, slot)) revert NotFinal(jobId, round - 1);
+        _requireTurn(jobId, progress, slot, Bits.only(index));
         _requireVector(state);
 
-        _recordFinal(jobId, progress);
         bytes32 digest = _digestOf(jobId, round, attempt, state);
-        _mergeDigests[jobId][round] = digest;
-        _rounds[jobId][round].merger = place.index + 1;
+        _mergeDigests[Words.roundKey(jobId, round)] = digest;
         emit Merged(jobId, round, hospitalId, attempt, state, digest);
-        _buildOn(jobId, progress, slot.submitted, Bits.only(place.index));
+        _buildOn(jobId, progress, slot.submitted, index);
         _save(jobId, progress);
     }
 
     /// @inheritdoc ITrainingJobs
     function attest(uint32 jobId, uint16 round, bytes32 digest) external {
         uint32 hospitalId = hospitals.requireOperator(msg.sender);
-        Progress memory progress = _load(jobId);
-        (Round memory slot, uint48 member) = _requireJudge(jobId, progress, round, digest, hospitalId);
+        Words.Progress memory progress = _load(jobId);
+        _requireLastMerge(jobId, progress, round);
+        uint48 member = _memberOf(jobId, hospitalId);
+        Round memory slot = _round(jobId, progress.round);
+        _requireJudge(jobId, progress, slot, member, hospitalId, digest);
 
         bool becameFinal = _attest(jobId, progress, slot, member, hospitalId, digest);
         // Where all updates waited for this, nobody could merge yet: the turns begin now.
         if (becameFinal && progress.status == Status.Running && slot.submitted == slot.participants) {
             slot.since = uint40(block.timestamp);
         }
-        _saveRound(jobId, round + 1, slot);
+        _saveRound(jobId, progress.round, slot);
     }
 
     /// @inheritdoc ITrainingJobs
     function reject(uint32 jobId, uint16 round, bytes32 digest) external {
         uint32 hospitalId = hospitals.requireOperator(msg.sender);
-        Progress memory progress = _load(jobId);
-        (Round memory slot, uint48 member) = _requireJudge(jobId, progress, round, digest, hospitalId);
-        if (_isFinal(jobId, progress)) revert NotOpen(jobId, round, _rounds[jobId][round].attempt);
+        Words.Progress memory progress = _load(jobId);
+        _requireLastMerge(jobId, progress, round);
+        uint48 member = _memberOf(jobId, hospitalId);
+        Round memory slot = _round(jobId, progress.round);
+        _requireJudge(jobId, progress, slot, member, hospitalId, digest);
+        if (_isFinal(jobId, progress, slot)) revert NotOpen(jobId, round, _round(jobId, round).attempt);
 
         progress.rejected |= member;
         emit Rejected(jobId, round, hospitalId, digest);
@@ -193,12 +205,13 @@ contract TrainingJobs is JobRecords {
     /// @inheritdoc ITrainingJobs
     function report(uint32 jobId, bytes32 attests, uint32 correct, uint32 total, bytes32 metricsDigest) external {
         uint32 hospitalId = hospitals.requireOperator(msg.sender);
-        Progress memory progress = _load(jobId);
+        Words.Progress memory progress = _load(jobId);
         if (progress.status != Status.Reporting) revert WrongJobStatus(jobId, progress.status);
-        Participant memory place = _place(jobId, hospitalId);
+        Participant memory place;
+        Words.unpack(_placeOf(jobId, hospitalId), place);
         uint48 member = Bits.only(place.index);
         Round memory slot = _round(jobId, progress.round);
-        if (slot.participants & member == 0) revert NotParticipant(jobId, progress.round, hospitalId);
+        _requireParticipant(jobId, progress.round, slot, member, hospitalId);
         if (slot.submitted & member != 0) revert AlreadyDone(jobId, progress.round, hospitalId);
         if (total != place.heldOutRecords || correct > total) revert WrongTotal(jobId, place.heldOutRecords);
         if (metricsDigest == 0) revert EmptyDigest();
@@ -214,11 +227,11 @@ contract TrainingJobs is JobRecords {
     /// @inheritdoc ITrainingJobs
     function rejoin(uint32 jobId) external {
         uint32 hospitalId = hospitals.requireOperator(msg.sender);
-        Progress memory progress = _load(jobId);
+        Words.Progress memory progress = _load(jobId);
         if (progress.status != Status.Running && progress.status != Status.Paused) {
             revert WrongJobStatus(jobId, progress.status);
         }
-        uint48 member = Bits.only(_place(jobId, hospitalId).index);
+        uint48 member = _memberOf(jobId, hospitalId);
         if (progress.present & member != 0) revert AlreadyDone(jobId, progress.round, hospitalId);
 
         progress.present |= member;
@@ -228,17 +241,16 @@ contract TrainingJobs is JobRecords {
 
     /// @inheritdoc ITrainingJobs
     function finish(uint32 jobId, IModelRegistry.Vector calldata state) external returns (uint32 version) {
-        Progress memory progress = _load(jobId);
+        Words.Progress memory progress = _load(jobId);
         if (progress.status != Status.Reporting) revert WrongJobStatus(jobId, progress.status);
         _requireLastState(jobId, progress.rounds, state);
-        if (!_isFinal(jobId, progress)) revert NotFinal(jobId, progress.rounds);
         Round memory slot = _round(jobId, progress.round);
         if (
             slot.submitted != slot.participants
                 && block.timestamp < uint256(progress.since) + _jobs[jobId].terms.report
         ) revert ReportsMissing(jobId, slot.participants & ~slot.submitted);
 
-        _recordFinal(jobId, progress);
+        if (!_countFinal(jobId, progress, slot)) revert NotFinal(jobId, progress.rounds);
         progress.status = Status.Finished;
         progress.since = uint40(block.timestamp);
         _save(jobId, progress);
@@ -252,12 +264,13 @@ contract TrainingJobs is JobRecords {
 
     /// @inheritdoc ITrainingJobs
     function cancel(uint32 jobId) external {
-        Progress memory progress = _load(jobId);
+        Words.Progress memory progress = _load(jobId);
         if (progress.status > Status.Reporting) revert WrongJobStatus(jobId, progress.status);
-        bool own = msg.sender == _jobs[jobId].purpose.researcher && progress.status != Status.Reporting;
-        if (!own && !_isStuck(jobId, progress)) revert NotYoursToCancel(jobId);
+        Round memory slot = _round(jobId, progress.round);
+        bool own = msg.sender == _purpose(jobId).researcher && progress.status != Status.Reporting;
+        if (!own && !_isStuck(jobId, progress, slot)) revert NotYoursToCancel(jobId);
 
-        if (_isFinal(jobId, progress)) _recordFinal(jobId, progress);
+        _countFinal(jobId, progress, slot);
         progress.status = Status.Cancelled;
         progress.since = uint40(block.timestamp);
         _save(jobId, progress);
@@ -266,59 +279,56 @@ contract TrainingJobs is JobRecords {
         _settle(jobId, progress);
     }
 
-    /// @dev Goes on from the merge just posted, by `merger` for `previous`: the next round, or the reports. The caller
+    /// @dev Goes on from the merge just posted, by the hospital at `index`: the next round, or the reports. The caller
     /// writes `progress`.
-    function _buildOn(uint32 jobId, Progress memory progress, uint48 previous, uint48 merger) private {
-        ++progress.round;
+    function _buildOn(uint32 jobId, Words.Progress memory progress, uint48 previous, uint8 index) private {
+        uint16 merged = progress.round++;
         progress.mergedAt = uint40(block.timestamp);
         progress.rejected = 0;
-        if (previous == merger) _recordFinal(jobId, progress);
-        uint48 able = progress.present & _live(jobId);
-        if (progress.round <= progress.rounds) {
-            _openAttempt(jobId, progress, able, previous, merger);
+        Round memory slot = _round(jobId, progress.round);
+        slot.previous = previous;
+        slot.attested = Bits.only(index);
+        slot.merger = index + 1;
+        if (slot.attested == previous) emit RoundFinal(jobId, merged);
+
+        uint48 able = progress.present & _live(jobId, progress);
+        if (merged < progress.rounds) {
+            _openAttempt(jobId, progress, slot, able);
         } else {
-            _openReporting(jobId, progress, able == 0 ? progress.present : able, previous, merger);
+            _openReporting(jobId, progress, slot, able == 0 ? progress.present : able);
         }
     }
 
-    /// @dev Opens the next attempt of `progress.round` for `able`, or pauses when they are too few. The caller writes
+    /// @dev Opens the next attempt of the round in `slot` for `able`, or pauses when they are too few. The caller writes
     /// `progress`.
-    function _openAttempt(
-        uint32 jobId,
-        Progress memory progress,
-        uint48 able,
-        uint48 previous,
-        uint48 attested
-    ) private {
-        uint16 round = progress.round;
-        uint8 attempt = _rounds[jobId][round].attempt;
-        if (_mayOpen(progress, able, attempt)) {
-            ++attempt;
+    function _openAttempt(uint32 jobId, Words.Progress memory progress, Round memory slot, uint48 able) private {
+        if (_mayOpen(progress, able, slot.attempt)) {
+            ++slot.attempt;
+            slot.participants = able;
             _enter(progress, Status.Running);
-            _jobs[jobId].accumulators[round & 1] = Digests.attempt(jobId, round, attempt);
-            emit AttemptOpened(jobId, round, attempt, able);
+            emit AttemptOpened(jobId, progress.round, slot.attempt, able);
         } else {
+            slot.participants = 0;
             _enter(progress, Status.Paused);
-            emit JobPaused(jobId, round, able);
-            able = 0;
+            emit JobPaused(jobId, progress.round, able);
         }
-        _saveRound(jobId, round, Round(able, 0, previous, attested, 0, attempt, 0, uint40(block.timestamp)));
+        slot.submitted = 0;
+        slot.since = uint40(block.timestamp);
+        _saveRound(jobId, progress.round, slot);
     }
 
     /// @dev Asks for reports on the last round's merge. The caller writes `progress`.
-    function _openReporting(uint32 jobId, Progress memory progress, uint48 asked, uint48 previous, uint48 attested)
-        private
-    {
-        uint16 round = progress.round;
-        uint8 attempt = _rounds[jobId][round].attempt;
-        if (attempt != type(uint8).max) ++attempt;
+    function _openReporting(uint32 jobId, Words.Progress memory progress, Round memory slot, uint48 asked) private {
+        if (slot.attempt != type(uint8).max) ++slot.attempt;
+        slot.participants = asked;
+        slot.since = uint40(block.timestamp);
         _enter(progress, Status.Reporting);
-        _saveRound(jobId, round, Round(asked, 0, previous, attested, 0, attempt, 0, uint40(block.timestamp)));
+        _saveRound(jobId, progress.round, slot);
         emit ReportingOpened(jobId, asked);
     }
 
     /// @dev Takes the last merge back, and whatever was built on it. The caller writes `progress`.
-    function _void(uint32 jobId, Progress memory progress, uint8 attempt, bytes32 digest)
+    function _void(uint32 jobId, Words.Progress memory progress, uint8 attempt, bytes32 digest)
         private
     {
         _saveRound(jobId, progress.round, Round(0, 0, 0, 0, 0, attempt, 0, 0));
@@ -327,9 +337,8 @@ contract TrainingJobs is JobRecords {
             _jobs[jobId].tally.total = 0;
         }
         uint16 round = --progress.round;
-        delete _mergeDigests[jobId][round];
+        delete _mergeDigests[Words.roundKey(jobId, round)];
         Round memory slot = _round(jobId, round);
-        slot.merger = 0;
         ++slot.voids;
         slot.since = uint40(block.timestamp);
         _saveRound(jobId, round, slot);
@@ -341,14 +350,14 @@ contract TrainingJobs is JobRecords {
     /// @dev Attests the last merge for a hospital whose update or report builds on it.
     function _attestByDoing(
         uint32 jobId,
-        Progress memory progress,
+        Words.Progress memory progress,
         Round memory slot,
         uint48 member,
         uint32 hospitalId,
         bytes32 attests
     ) private {
-        uint16 round = progress.round - 1;
-        bytes32 standing = _mergeDigests[jobId][round];
+        uint16 round = _lastMerged(progress);
+        bytes32 standing = _mergeDigests[Words.roundKey(jobId, round)];
         if (attests != standing) revert WrongMerge(jobId, round, standing);
         if (progress.rejected & member != 0) revert AlreadyDone(jobId, round, hospitalId);
         if (slot.previous & ~slot.attested & member == 0) return;
@@ -358,65 +367,60 @@ contract TrainingJobs is JobRecords {
     /// @dev Counts an attestation. The caller writes `slot`.
     function _attest(
         uint32 jobId,
-        Progress memory progress,
+        Words.Progress memory progress,
         Round memory slot,
         uint48 member,
         uint32 hospitalId,
         bytes32 digest
     ) private returns (bool becameFinal) {
         slot.attested |= member;
-        emit Attested(jobId, progress.round - 1, hospitalId, digest);
-        becameFinal = !_isRecordedFinal(progress)
-            && slot.attested.count() >= Bits.twoThirds(slot.previous.count());
-        if (becameFinal) {
-            _recordFinal(jobId, progress);
-            _save(jobId, progress);
+        emit Attested(jobId, _lastMerged(progress), hospitalId, digest);
+        becameFinal = !_isCounted(progress) && slot.attested.count() == Bits.twoThirds(slot.previous.count());
+        if (becameFinal) emit RoundFinal(jobId, _lastMerged(progress));
+    }
+
+    /// @dev Counts the last merge, if it is final. Two thirds of attestations said so when they came; silence speaks here.
+    /// The caller writes `progress`, and `slot` if it goes on from there.
+    function _countFinal(uint32 jobId, Words.Progress memory progress, Round memory slot) private returns (bool) {
+        if (_isCounted(progress)) return true;
+        if (!_isAttested(slot)) {
+            if (!_isSilent(jobId, progress)) return false;
+            slot.since = uint40(_turnsBegin(jobId, progress, slot));
+            emit RoundFinal(jobId, _lastMerged(progress));
         }
+        ++progress.finalRounds;
+        return true;
     }
 
-    /// @dev Counts the last merge as final, once. The caller writes `progress`.
-    function _recordFinal(uint32 jobId, Progress memory progress) private {
-        if (_isRecordedFinal(progress)) return;
-        emit RoundFinal(jobId, ++progress.finalRounds);
-    }
-
-    function _save(uint32 jobId, Progress memory progress) private {
-        _jobs[jobId].progress = progress;
-    }
-
-    function _saveRound(uint32 jobId, uint16 round, Round memory slot) private {
-        _rounds[jobId][round] = slot;
-    }
-
-    function _enter(Progress memory progress, Status status) private view {
+    function _enter(Words.Progress memory progress, Status status) private view {
         if (progress.status == status) return;
         progress.status = status;
         progress.since = uint40(block.timestamp);
     }
 
     /// @dev Credits everyone's share of the rounds that are final.
-    function _settle(uint32 jobId, Progress memory progress) private {
+    function _settle(uint32 jobId, Words.Progress memory progress) private {
         rewards.settle(
-            jobId, progress.finalRounds, progress.rounds, _contributions(jobId, progress.finalRounds)
+            jobId, progress.finalRounds, progress.rounds, _contributions(jobId, progress.enrolled, progress.finalRounds)
         );
     }
 
-    function _passes(Tally memory tally, Progress memory progress, Round memory slot) private pure returns (bool) {
+    function _passes(Tally memory tally, Words.Progress memory progress, Round memory slot) private pure returns (bool) {
         uint256 needed = Math.min(progress.minHospitals, slot.participants.count());
         return tally.total != 0 && slot.submitted.count() >= needed
             && uint256(tally.correct) * 10_000 >= uint256(tally.total) * tally.gateBps;
     }
 
     /// @dev Whether nothing but an end is left.
-    function _isStuck(uint32 jobId, Progress memory progress) private view returns (bool) {
+    function _isStuck(uint32 jobId, Words.Progress memory progress, Round memory slot) private view returns (bool) {
         if (progress.status == Status.Enrolling) {
-            return _enrolmentIsOver(jobId, progress) && _live(jobId).count() < progress.minHospitals;
+            return _enrolmentIsOver(jobId, progress) && _able(jobId, progress, slot).count() < progress.minHospitals;
         }
-        if (!_isFinal(jobId, progress)) return _checkIsOver(jobId, progress);
-        Round memory slot = _round(jobId, progress.round);
+        // Its check is over, somebody rejected it, and neither side has two thirds.
+        if (!_isFinal(jobId, progress, slot)) return _checkIsOver(jobId, progress);
         if (progress.status == Status.Paused) {
             return block.timestamp >= uint256(progress.since) + _jobs[jobId].terms.pause
-                && !_mayOpen(progress, _able(progress, _live(jobId)), slot.attempt);
+                && !_mayOpen(progress, _able(jobId, progress, slot), slot.attempt);
         }
         if (progress.status != Status.Running || slot.submitted != slot.participants) return false;
         uint256 turns = slot.submitted.count() * _jobs[jobId].terms.merge;
@@ -424,32 +428,34 @@ contract TrainingJobs is JobRecords {
     }
 
     /// @dev Who did what in rounds 1 to `finalRounds`. Rounds of the same hospitals in a row are counted together.
-    function _contributions(uint32 jobId, uint16 finalRounds)
+    function _contributions(uint32 jobId, uint256 enrolled, uint16 finalRounds)
         private
         view
         returns (IRewardPool.Contribution[] memory parts)
     {
         if (finalRounds == 0) return parts;
-        uint256 size = _jobs[jobId].hospitalIds.length;
-        uint64[] memory taken = new uint64[](size);
-        parts = new IRewardPool.Contribution[](size);
+        uint64[] memory taken = new uint64[](enrolled);
+        parts = new IRewardPool.Contribution[](enrolled);
         uint48 members;
         uint64 run;
+        Round memory slot = _round(jobId, 1);
         for (uint16 round = 1; round <= finalRounds; ++round) {
-            Round memory slot = _round(jobId, round);
-            ++parts[slot.merger - 1].merges;
             if (slot.submitted != members) {
                 _addRun(taken, members, run);
                 members = slot.submitted;
                 run = 0;
             }
             ++run;
+            slot = _round(jobId, round + 1);
+            ++parts[slot.merger - 1].merges;
         }
         _addRun(taken, members, run);
-        for (uint256 i; i < size; ++i) {
+        Participant memory place;
+        for (uint256 i; i < enrolled; ++i) {
             uint32 hospitalId = _jobs[jobId].hospitalIds[i];
             parts[i].hospitalId = hospitalId;
-            parts[i].units = taken[i] * _participants[jobId][hospitalId].trainRecords;
+            Words.unpack(_placeOf(jobId, hospitalId), place);
+            parts[i].units = taken[i] * place.trainRecords;
         }
     }
 
