@@ -157,7 +157,7 @@ def show(result: dict[str, Any], console: Console) -> None:
     table = Table(title=title, box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("trained on", no_wrap=True)
     for column in ("all", "±", *names):
-        table.add_column(column, justify="right", no_wrap=True, min_width=5)
+        table.add_column(column, justify="right", overflow="fold", min_width=5)
     rows = {
         "federated (ours)": result["federated"],
         "records pooled": result["central"],
