@@ -95,6 +95,8 @@ def main() -> None:
         os.environ["SOLCX_BINARY_PATH"] = str(ROOT / "scripts")
         os.environ["PATH"] = os.pathsep.join([str(ROOT / "node_modules" / ".bin"), os.environ["PATH"]])
         compile_first()
+        if arguments == ["compile"]:
+            return
         sys.argv = ["brownie", *arguments]
         # Brownie warns of its own calls.
         warnings.filterwarnings("ignore", r"rpc\..* should not be called directly", FutureWarning)
