@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from protocol.chain.client import Chain
+
 # Gas of one transaction each, medians of the demonstration's chain (`make bench` prints them anew).
 PROPOSE = 430_000
 ENROL = 150_000
@@ -30,6 +32,11 @@ class JobCost:
             "hospital": self.hospital * gas_price_wei,
             "total": self.total * gas_price_wei,
         }
+
+
+def gas_price_wei(chain: Chain) -> int:
+    """What the node thinks that a unit of gas costs now."""
+    return int(chain.rpc.request("eth_gasPrice"), 16)
 
 
 def job_cost(rounds: int, hospitals: int) -> JobCost:

@@ -1,7 +1,7 @@
 """From a draft that a person wrote to a job spec: canonical, and with the state that it starts from.
 
-A draft is a job spec as JSON, spaces and order of keys free. Where it has no ``base``, the spec starts either from a model
-version that exists or from fresh weights, drawn from the spec's seed: whoever has the spec can draw them again.
+A draft is a job spec as JSON, spaces and order of keys free. Where it has no ``base``, the spec starts either from a
+model version that exists or from fresh weights, drawn from the spec's seed: whoever has the spec can draw them again.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from protocol.errors import InvalidInput
 class Books:
     """One token in the reward pool, in its smallest unit: ``paid_in`` = ``paid_out`` + ``held``.
 
-    ``hospitals``: what each may claim, by id; ``accounts``: what each other account may claim; ``escrowed``: of jobs that
-    are not settled, by job id.
+    ``hospitals``: what each may claim, by id; ``accounts``: what each other account may claim; ``escrowed``: of jobs
+    that are not settled, by job id.
     """
 
     token: Token
@@ -72,7 +72,7 @@ def claim_all(chain: Chain) -> list[Payment]:
 
 
 def claim_for(chain: Chain, account: str) -> list[Payment]:
-    """Pays another account, such as the DAO's timelock, what it is owed; anyone may. Raises InvalidInput when nothing is."""
+    """Pays another account, such as the DAO's timelock; anyone may. Raises InvalidInput when it is owed nothing."""
     rewards = Rewards(chain)
     payments = [_claim(rewards, each.token, account) for each in books(chain) if each.accounts.get(account)]
     if not payments:

@@ -8,7 +8,7 @@ from protocol.chain.client import Chain, Receipt
 from protocol.chain.enums import Role
 from protocol.chain.events import events
 from protocol.chain.structs import Struct
-from protocol.errors import ChainError
+from protocol.errors import AccountError, ChainError
 
 CONTRACT = "HospitalRegistry"
 
@@ -68,6 +68,12 @@ class Hospitals:
         """The hospital that an account acts or acted for, and as what; (0, NONE) when it has none."""
         hospital_id, role = self.chain.call(CONTRACT, "roleOf", account)
         return hospital_id, Role(role)
+
+    def require_operator(self) -> int:
+        """The hospital that the signer operates. Raises Refused (NotOperator, Suspended), or AccountError."""
+        if self.chain.signer is None:
+            raise AccountError("This needs an operator's account.", "Give --account; `salus account list` shows them.")
+        return int(self.chain.call(CONTRACT, "requireOperator", self.chain.signer.address))
 
     def rotate_operator(self, operator: str) -> Receipt:
         """Replaces the operator of the signing admin's hospital; the old account never acts again."""

@@ -87,7 +87,7 @@ def list_accounts(session: Session, offline: bool) -> Result:
     "import",
     examples=[
         "salus account import cleveland-admin --key-file key.hex --password-file pw",
-        "salus account import cleveland-admin --key-file UTC--2026-01-01.json --key-password-file old --password-file pw",
+        "salus account import cleveland-admin --key-file wallet.json --key-password-file old --password-file pw",
     ],
 )
 @click.argument("name")

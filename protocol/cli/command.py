@@ -1,7 +1,7 @@
 """The frame of every command: help with examples, ``--json``, one clear end.
 
-A command is a function that returns a `Result`; nothing else writes to standard output. Exit codes: 0 success; 1 a refusal
-or failure, or a check that does not hold; 2 wrong usage; 130 stopped by Ctrl-C.
+A command is a function that returns a `Result`; nothing else writes to standard output. Exit codes: 0 success; 1 a
+refusal or failure, or a check that does not hold; 2 wrong usage; 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Command(click.Command):
             )
         )
 
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Examples"):
             for example in self.examples:
                 formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
@@ -89,15 +89,15 @@ class Root(Group):
         super().__init__(*args, **kwargs)
         self.nouns = nouns
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(self.nouns)
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
         if name not in self.nouns:
             return None
         return getattr(import_module(f"protocol.cli.{name}"), name)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl(list(self.nouns.items()))
 

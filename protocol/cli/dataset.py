@@ -2,57 +2,86 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from protocol.cli.arguments import EXISTING_FILE, signing
+from protocol.chain import duo
+from protocol.cli.arguments import EXISTING_FILE, ID, NEW_FILE, signing
 from protocol.cli.command import Group
-from protocol.cli.output import Result, working
+from protocol.cli.consent import permission_words, terms_document
+from protocol.cli.output import Result, done, facts, moment, next_commands, table, working
 from protocol.cli.session import Session
+from protocol.content.cid import to_cid
+from protocol.errors import DataError
 
 if TYPE_CHECKING:
-    pass
+    from protocol.chain.client import Receipt
+    from protocol.data.dataset import Dataset
+    from protocol.data.schema import DataSchema
+    from protocol.holdings import DatasetOverview
 
 
 @click.group(cls=Group)
 def dataset() -> None:
-    """A hospital's anonymised datasets. Records, salts and identifiers stay in --home; the chain gets roots and counts."""
+    """A hospital's anonymised datasets. Records and salts stay in --home; the chain gets roots and counts."""
 
 
-name_option = click.option("--name", required=True, help="Name of the dataset in --home: a folder.")
+def name_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--name``: which dataset of the home."""
+    return click.option(
+        "--name", required=True, help="Name of the dataset: its folder in the datasets of --home."
+    )(command)
+
+
+def splitting(command: Callable[..., Any]) -> Callable[..., Any]:
+    """How a table is split, unless it has a column ``split`` that says so."""
+    for option in (
+        click.option(
+            "--seed",
+            type=click.IntRange(0, 2**32 - 1),
+            default=43,
+            show_default=True,
+            help="Seed of the split.",
+        ),
+        click.option(
+            "--held-out",
+            type=click.FloatRange(0, 1, min_open=True, max_open=True),
+            default=0.34,
+            show_default=True,
+            help="Share of records kept for reporting; a column named split (train, held_out) goes before it.",
+        ),
+        click.option(
+            "--patient",
+            help="Column that tells patients apart: each is on one side of the split. It is not kept.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 @dataset.command(
     examples=[
         "salus --home /srv/salus dataset register records.csv --schema uci-heart-disease --name heart"
         " --account cleveland-operator",
-        "salus dataset register records.csv --schema schema.json --name heart --held-out 0.34 --seed 43"
+        "salus dataset register records.csv --schema schema.json --name heart --patient pseudonym"
         " --account cleveland-operator --json",
+        "salus dataset register --name heart --account cleveland-operator",
     ],
 )
-@click.argument("csv", type=EXISTING_FILE)
-@click.option("--schema", required=True, help="A packaged schema by name, or a JSON file.")
+@click.argument("csv", type=EXISTING_FILE, required=False)
+@click.option("--schema", help="A packaged schema by name, or a JSON file.")
 @name_option
-@click.option(
-    "--held-out",
-    type=click.FloatRange(0, 0.9),
-    default=0.34,
-    show_default=True,
-    help="Share of records kept for reporting, unless the table has a column named split (train, held_out).",
-)
-@click.option("--seed", type=click.IntRange(0), default=43, show_default=True, help="Seed of the split.")
-@click.option(
-    "--patient",
-    help="Column that tells patients apart, so that no patient is on both sides of the split; it is not stored.",
-)
+@splitting
 @signing
 @click.pass_obj
 def register(
     session: Session,
-    csv: Path,
-    schema: str,
+    csv: Path | None,
+    schema: str | None,
     name: str,
     held_out: float,
     seed: int,
@@ -62,38 +91,46 @@ def register(
 ) -> Result:
     """Check a CSV table against a schema, keep it salted in --home, and register its commitment on the chain.
 
-    A column that looks like an identifier is refused by name, and so is a value that the schema does not allow.
+    A column that looks like an identifier is refused by name, and so is a value that the schema does not allow. Without
+    CSV: register a dataset that is in --home already, because registering it failed half-way.
     """
+    from protocol.chain.hospitals import Hospitals
+    from protocol.client import register_dataset
+    from protocol.data.dataset import Dataset
     from protocol.data.preparing import prepare
 
+    if (csv is None) != (schema is None):
+        raise click.UsageError(
+            "CSV and --schema go together; give neither to register a dataset that is in --home."
+        )
     folder = _folder(session, name)
-    chosen = _schema(schema)
     chain = session.chain_as(account, password_file)
+    Hospitals(chain).require_operator()
     with working("Reading and salting records") as work:
-        made = prepare(folder, chosen, csv, held_out=held_out, seed=seed, patient=patient)
+        if csv is None:
+            made = Dataset.open(folder)
+        else:
+            made = prepare(folder, _schema(schema), csv, held_out=held_out, seed=seed, patient=patient)
         work.say("Pinning schema and evidence, registering")
-        receipt = _send(session, chain, made)
-    return _registered(made, receipt, chain.explain_cost(receipt))
+        receipt = register_dataset(chain, session.ipfs, made)
+    return _registered(made, receipt)
 
 
 @dataset.command(
     examples=[
         "salus dataset append more.csv --name heart --account cleveland-operator",
-        "salus dataset append more.csv --name heart --account cleveland-operator --json",
+        "salus dataset append more.csv --name heart --patient pseudonym --account cleveland-operator --json",
+        "salus dataset append --name heart --account cleveland-operator",
     ],
 )
-@click.argument("csv", type=EXISTING_FILE)
+@click.argument("csv", type=EXISTING_FILE, required=False)
 @name_option
-@click.option(
-    "--held-out", type=click.FloatRange(0, 0.9), default=0.34, show_default=True, help="As in register."
-)
-@click.option("--seed", type=click.IntRange(0), default=43, show_default=True, help="As in register.")
-@click.option("--patient", help="As in register.")
+@splitting
 @signing
 @click.pass_obj
 def append(
     session: Session,
-    csv: Path,
+    csv: Path | None,
     name: str,
     held_out: float,
     seed: int,
@@ -101,5 +138,319 @@ def append(
     account: str,
     password_file: Path | None,
 ) -> Result:
-    """Add a table's records to a registered dataset and append the next version on the chain."""
-    raise NotImplementedError
+    """Add a table's records to a dataset and append the next version on the chain. Versions only append.
+
+    Without CSV: append what is in --home already, because appending it failed half-way.
+    """
+    from protocol.chain.hospitals import Hospitals
+    from protocol.client import register_dataset
+    from protocol.data.dataset import Dataset
+    from protocol.data.preparing import extend
+
+    folder = _folder(session, name)
+    if Dataset.open(folder).dataset_id is None:
+        raise DataError(
+            f"Dataset {name} is not registered yet.", f"Run `salus dataset register --name {name}` first."
+        )
+    chain = session.chain_as(account, password_file)
+    Hospitals(chain).require_operator()
+    with working("Reading and salting records") as work:
+        made = (
+            Dataset.open(folder)
+            if csv is None
+            else extend(folder, csv, held_out=held_out, seed=seed, patient=patient)
+        )
+        work.say("Pinning evidence, appending")
+        receipt = register_dataset(chain, session.ipfs, made)
+    return _registered(made, receipt)
+
+
+@dataset.command("list", examples=["salus dataset list", "salus dataset list --hospital 1 --json"])
+@click.option("--hospital", "hospital_id", type=ID, help="Only those of this hospital.")
+@click.pass_obj
+def list_datasets(session: Session, hospital_id: int | None) -> Result:
+    """Show datasets with their schemas, and the DUO terms of their live consents."""
+    from protocol.chain.hospitals import Hospitals
+    from protocol.holdings import datasets
+
+    with working("Reading datasets"):
+        if hospital_id is not None:
+            Hospitals(session.chain).hospital(hospital_id)
+        found = datasets(session.chain, session.ipfs, hospital_id)
+        names = Hospitals(session.chain).names()
+    return Result(
+        {"datasets": [_document(each) for each in found]},
+        [
+            table(
+                [">id", "hospital", ">version", ">training", ">held out", "schema", "live consents"],
+                (
+                    (
+                        each.dataset_id,
+                        f"{each.hospital_id} {names.get(each.hospital_id, '')}",
+                        each.latest.number,
+                        f"{each.latest.version.train_records:,}",
+                        f"{each.latest.version.held_out_records:,}",
+                        _schema_words(each),
+                        "\n".join(
+                            _consent_words(number, consent) for number, consent in each.consents.items()
+                        )
+                        or "none",
+                    )
+                    for each in found
+                ),
+                empty="No dataset has been registered yet.",
+            )
+        ],
+    )
+
+
+@dataset.command(
+    examples=[
+        "salus --home /srv/salus dataset verify --name heart",
+        "salus dataset verify --name heart --prove 12 --out proof.json",
+        "salus dataset verify --proof proof.json --json",
+    ],
+)
+@click.option("--name", help="Recompute the root of this dataset of --home and hold it against the chain.")
+@click.option("--prove", type=click.IntRange(0), help="With --name: write the proof of this record (from 0).")
+@click.option(
+    "--out", type=NEW_FILE, help="With --prove: the file. It holds the record and its salt; guard it."
+)
+@click.option(
+    "--proof", "proof_file", type=EXISTING_FILE, help="Verify one record's proof against the chain."
+)
+@click.pass_obj
+def verify(
+    session: Session, name: str | None, prove: int | None, out: Path | None, proof_file: Path | None
+) -> Result:
+    """At the hospital: recompute a dataset's root. Anywhere: verify the proof of one record."""
+    from protocol.data import proofs
+    from protocol.data.dataset import Dataset
+    from protocol.holdings import proven_version, registered_version
+
+    if (name is None) == (proof_file is None):
+        raise click.UsageError("Give one of --name and --proof.")
+    if (prove is None) != (out is None) or (prove is not None and name is None):
+        raise click.UsageError("--prove INDEX goes with --name and --out FILE.")
+    if proof_file is not None:
+        dataset_id, proof = proofs.load(proof_file)
+        version = proven_version(session.chain, dataset_id, proof)
+        side = "held out" if proof.split else "for training"
+        return Result(
+            {
+                "ok": True,
+                "dataset_id": dataset_id,
+                "version": version.number,
+                "index": proof.index,
+                "split": proof.split,
+            },
+            [
+                done(
+                    f"The record is number {proof.index} of version {version.number} of dataset {dataset_id}, {side}."
+                )
+            ],
+        )
+    made = Dataset.open(_folder(session, name))
+    with working("Recomputing the root"):
+        version = registered_version(session.chain, made)
+    view: list[Any] = [
+        done(f"Dataset {made.dataset_id}: records, salts and splits are those of version {version.number}."),
+        facts(
+            {
+                "root": "0x" + made.root.hex(),
+                "records": f"{made.train_records} + {made.held_out_records} held out",
+            }
+        ),
+    ]
+    if prove is not None:
+        proofs.save(out, made.dataset_id, made.prove(prove))
+        view.append(f"Wrote {out}. It holds the record and its salt: for the hospital's auditor alone.")
+    document = {
+        "ok": True,
+        "dataset_id": made.dataset_id,
+        "version": version.number,
+        "root": made.root,
+        "proof": out,
+    }
+    return Result(document, view)
+
+
+@dataset.command(
+    examples=[
+        "salus --home /srv/salus dataset backup salus.backup --password-file pw",
+        "salus dataset backup salus.backup --name heart --records --password-file pw --json",
+    ],
+)
+@click.argument("target", type=NEW_FILE)
+@click.option("--name", "names", multiple=True, help="Only this dataset; may be repeated [all of --home].")
+@click.option(
+    "--records", is_flag=True, help="The records too. Salts, splits and commitments always are in it."
+)
+@click.option("--no-keys", is_flag=True, help="Leave the keystore out.")
+@click.option(
+    "--password-file", type=EXISTING_FILE, help="File with the back-up's password in its first line."
+)
+@click.pass_obj
+def backup(
+    session: Session,
+    target: Path,
+    names: tuple[str, ...],
+    records: bool,
+    no_keys: bool,
+    password_file: Path | None,
+) -> Result:
+    """Keep salts, commitments and keys in one encrypted file. Without its salts a dataset proves and trains no more."""
+    from protocol.data.backup import backup as keep
+
+    folders = [_folder(session, name) for name in names] or _folders(session)
+    password = session.password(f"Password for {target}", password_file, confirm=True)
+    with working("Encrypting"):
+        kept = keep(
+            target,
+            password,
+            datasets=folders,
+            keystore=None if no_keys else session.settings.keystore,
+            records=records,
+        )
+    return Result(
+        {"file": target, "kept": kept},
+        [
+            done(f"Wrote {target}: {len(kept)} files, encrypted."),
+            "Keep it and its password apart. To erase a patient's record for good, erase it from back-ups too.",
+            next_commands(f"salus --home NEW dataset restore {target}"),
+        ],
+    )
+
+
+@dataset.command(
+    examples=[
+        "salus --home /srv/salus-new dataset restore salus.backup --password-file pw",
+        "salus --home /srv/salus-new dataset restore salus.backup --password-file pw --json",
+    ],
+)
+@click.argument("source", type=EXISTING_FILE)
+@click.option(
+    "--password-file", type=EXISTING_FILE, help="File with the back-up's password in its first line."
+)
+@click.pass_obj
+def restore(session: Session, source: Path, password_file: Path | None) -> Result:
+    """Put a back-up into --home. Nothing that is there is replaced."""
+    from protocol.data.backup import restore as put_back
+
+    password = session.password(f"Password of {source}", password_file)
+    with working("Decrypting"):
+        written = put_back(source, password, session.settings.home)
+    return Result(
+        {"home": session.settings.home, "files": written},
+        [
+            done(f"Restored {len(written)} files into {session.settings.home}."),
+            next_commands(f"salus --home {session.settings.home} dataset verify --name NAME"),
+        ],
+    )
+
+
+def _folders(session: Session) -> list[Path]:
+    return sorted(path.parent for path in (session.settings.home / "datasets").glob("*/manifest.json"))
+
+
+def _folder(session: Session, name: str) -> Path:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise DataError(
+            f"{name!r} is not a name for a dataset.",
+            "Use 1 to 64 letters, digits, dots, dashes or underscores.",
+        )
+    return session.settings.home / "datasets" / name
+
+
+def _schema(schema: str) -> DataSchema:
+    """A schema file, or else a packaged schema by name."""
+    import json
+
+    from protocol.data.schema import DataSchema
+
+    path = Path(schema)
+    if not path.is_file():
+        return DataSchema.packaged(schema)
+    try:
+        return DataSchema.parse(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise DataError(
+            f"{path} is not JSON: {error}.", "A schema is a JSON object; `docs/PROTOCOL.md` says which."
+        ) from error
+
+
+def _registered(made: Dataset, receipt: Receipt) -> Result:
+    args = receipt.event("DatasetVersionRegistered").args
+    return Result(
+        {
+            "dataset_id": args["datasetId"],
+            "hospital_id": args["hospitalId"],
+            "version": args["version"],
+            "root": made.root,
+            "train_records": made.train_records,
+            "held_out_records": made.held_out_records,
+            "schema": made.schema.name,
+            "schema_cid": to_cid(made.schema.digest()),
+            "folder": made.folder,
+            "tx_hash": receipt.tx_hash,
+            "gas_used": receipt.gas_used,
+        },
+        [
+            done(
+                f"Hospital {args['hospitalId']} has registered dataset {args['datasetId']}, version {args['version']}."
+            ),
+            facts(
+                {
+                    "records": f"{made.train_records} for training, {made.held_out_records} held out",
+                    "schema": made.schema.name,
+                    "root": "0x" + made.root.hex(),
+                    "folder": made.folder,
+                    "gas": f"{receipt.gas_used:,}",
+                }
+            ),
+            "Back up its salts: without them nothing can be proved or trained again.",
+            next_commands(
+                f"salus dataset backup FILE --name {made.folder.name}",
+                f"salus consent mint --dataset {args['datasetId']} --permission HMB --expires-in 1y --max-rounds 100"
+                " --account ADMIN",
+            ),
+        ],
+    )
+
+
+def _document(found: DatasetOverview) -> dict[str, Any]:
+    return {
+        "dataset_id": found.dataset_id,
+        "hospital_id": found.hospital_id,
+        "schema": found.schema.to_dict() if found.schema else None,
+        "problem": found.problem,
+        "versions": [
+            {
+                "version": each.number,
+                "root": each.version.root,
+                "train_records": each.version.train_records,
+                "held_out_records": each.version.held_out_records,
+                "schema_cid": to_cid(each.version.schema_digest),
+                "evidence_cid": to_cid(each.version.evidence_digest),
+                "profile": each.version.profile.rstrip(b"\0").decode("ascii", "replace"),
+                "tx_hash": each.event.tx_hash,
+            }
+            for each in found.versions
+        ],
+        "live_consents": [
+            {"consent_id": number, "terms": terms_document(consent.terms)}
+            for number, consent in found.consents.items()
+        ],
+    }
+
+
+def _schema_words(found: DatasetOverview) -> str:
+    if found.schema is None:
+        return f"? {found.problem}"
+    return f"{found.schema.name}: {', '.join(found.schema.names)}"
+
+
+def _consent_words(number: int, consent: Any) -> str:
+    modifiers = " ".join(duo.modifiers(consent.terms.modifiers))
+    words = f"{number}: {permission_words(consent.terms, short=True)}"
+    return f"{words} {modifiers}, until {moment(consent.terms.expires_at)}".replace(" ,", ",")

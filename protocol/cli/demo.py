@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 def demo(session: Session, out: Path | None) -> Result:
     """Four hospitals train one model: every step real, on a chain and an IPFS daemon of this machine.
 
-    Admission by vote, datasets, consents, a job with its reward in escrow, four node processes, one revocation half-way,
-    release by vote, payment, and a re-check from chain and IPFS alone. Nothing is left running; the state stays. The job is
-    privacy: none — its updates lie unmasked on this machine's IPFS daemon.
+    Admission by vote, datasets, consents, a job with its reward in escrow, four node processes, one revocation
+    half-way, release by vote, payment, and a re-check from chain and IPFS alone. Nothing is left running; the state
+    stays. The job is privacy: none — its updates lie unmasked on this machine's IPFS daemon.
     """
     from protocol.demo.data import DemoData
     from protocol.demo.story import Demo

@@ -180,7 +180,7 @@ def rotate_key(session: Session, operator: str, account: str, password_file: Pat
         },
         [
             done(
-                f"Hospital {args['hospitalId']} is now operated by {args['current']}, since {moment(receipt.timestamp)}."
+                f"Hospital {args['hospitalId']} is operated by {args['current']} since {moment(receipt.timestamp)}."
             ),
             f"{args['previous']} is retired. Restart the hospital's node with the new account.",
         ],

@@ -80,7 +80,7 @@ def check(
     machine, and with --dry-run how one round of training goes.
     """
     from protocol.client import matching_consents
-    from protocol.costs import job_cost
+    from protocol.costs import gas_price_wei, job_cost
     from protocol.learning import zoo
 
     if dry_run != (dataset_name is not None):
@@ -90,7 +90,7 @@ def check(
     spec = _read(spec_file) if write is None else _write(session, spec_file, write, model)
     with working("Holding consents against the spec"):
         matches = matching_consents(session.chain, spec, researcher or NOBODY)
-        gas_price = session.chain.gas_price()
+        gas_price = gas_price_wei(session.chain)
     hospitals = {each.hospital_id for each in matches if each.allowed}
     enough = len(hospitals) >= spec.hospitals.min
     asked = zoo.cost(spec.model, spec.training.batch_size)
@@ -375,7 +375,7 @@ def _verdict(spec: JobSpec, hospitals: set[int]) -> Any:
 
 
 def _dry_round(session: Session, spec: JobSpec, name: str) -> tuple[dict[str, Any], Any]:
-    from protocol.client import dry_round
+    from protocol.dryrun import dry_round
 
     with working("Training one round here"):
         found = dry_round(session.ipfs, spec, session.settings.home / "datasets" / name)

@@ -182,7 +182,7 @@ def predict(
 
     Not a medical device: a probability is not a diagnosis.
     """
-    from protocol.client import predictions
+    from protocol.prediction import predictions
 
     spec, state = _pull(session, version, spec_file)
     probabilities = predictions(spec, state, csv)
@@ -225,8 +225,9 @@ def session_version(session: Session, version: ModelVersion) -> Any:
 
 def _pull(session: Session, version: ModelVersion, spec_file: Path | None) -> tuple[JobSpec, Any]:
     """A version's state with the spec that says what it means. Raises InvalidInput for a base without --spec."""
-    from protocol.client import pull_state, require_layout
+    from protocol.client import pull_state
     from protocol.errors import InvalidInput
+    from protocol.prediction import require_layout
     from protocol.spec import JobSpec
 
     with working(f"Fetching {version}"):

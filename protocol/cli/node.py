@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import threading
@@ -41,8 +42,8 @@ def run(
 ) -> Result:
     """Run the node until Ctrl-C or SIGTERM. It may be killed at any point and started again.
 
-    Needs outbound connections only. Datasets, journal and status lie in --home. A job with privacy: none is joined only if
-    the policy allows that mechanism in so many words; its updates then lie unmasked on IPFS.
+    Needs outbound connections only. Datasets, journal and status lie in --home. A job with privacy: none is joined only
+    if the policy allows that mechanism in so many words; its updates then lie unmasked on IPFS.
     """
     from protocol.node.node import Node
     from protocol.node.policy import Policy
@@ -52,6 +53,7 @@ def run(
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    logging.getLogger("protocol").setLevel(logging.INFO)
     started.run(stop, until_idle=until_idle)
     document = {
         "hospital_id": started.hospital_id,

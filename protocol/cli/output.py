@@ -1,7 +1,7 @@
 """What a command says: a view for people or one JSON document for programs, and progress beside it.
 
-Standard output carries the result and nothing else. With ``--json`` that is exactly one document: what the command found,
-or ``{"error": {"type", "message", "hint"}}`` when it failed. Progress, warnings and logs go to standard error.
+Standard output carries the result and nothing else. With ``--json`` that is exactly one document: what the command
+found, or ``{"error": {"type", "message", "hint"}}`` when it failed. Progress, warnings and logs go to standard error.
 """
 
 from __future__ import annotations

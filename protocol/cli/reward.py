@@ -83,7 +83,7 @@ def show(session: Session, hospital_id: int | None, job_id: int | None) -> Resul
 @signing
 @click.pass_obj
 def claim(session: Session, other: str | None, account: str, password_file: Path | None) -> Result:
-    """Claim all that is owed to the account: its hospital's three shares if it is an admin, refunds, the DAO's share."""
+    """Claim all that is owed to the account: its hospital's three shares if it is an admin, and refunds."""
     from protocol.payments import claim_all, claim_for
 
     chain = session.chain_as(account, password_file)

@@ -73,7 +73,7 @@ class Session:
         return self.keystore.unlock(account, self.password(f"Password of account {account}", password_file))
 
     def password(self, question: str, password_file: Path | None, *, confirm: bool = False) -> str:
-        """From the file that was given, else the network's, else typed at a terminal and not shown. Raises AccountError."""
+        """From the given file, else the network's, else typed at a terminal and not shown. Raises AccountError."""
         file = password_file or self.settings.password_file
         if file is not None:
             return read_file(file)

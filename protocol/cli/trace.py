@@ -28,8 +28,8 @@ from protocol.trace import trace as check_version
 def trace(session: Session, version: ModelVersion, failures: bool) -> Result:
     """Re-check a model version from chain and IPFS alone, with no key and no permission.
 
-    Fetches every document and vector by its digest, computes every merge again, and follows consents, votes, release and
-    payments. Exit code 1 when anything does not hold.
+    Fetches every document and vector by its digest, computes every merge again, and follows consents, votes, release
+    and payments. Exit code 1 when anything does not hold.
     """
     with working(f"Re-checking {version}") as work:
         root = check_version(session.chain, session.ipfs, version.model_id, version.version, work.say)

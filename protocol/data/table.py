@@ -38,16 +38,17 @@ class Table:
         return {"format": "csv", "columns_left_out": len(self.left_out), "identifier_cells_checked": True}
 
 
-def read_csv(path: Path, schema: DataSchema, also: tuple[str, ...] = ()) -> Table:
+def read_csv(path: Path, schema: DataSchema, also: tuple[str, ...] = (), *, labelled: bool = True) -> Table:
     """Reads and checks every row. Columns that the schema does not name are left out, once they were checked as well.
 
-    `also` are further columns to hand back as text where they exist; they may look like identifiers, and the caller
-    must not keep them. Raises `DataError`: an empty or unreadable file, missing, repeated or identifying columns, rows
-    of another length, missing cells, text, NaN or infinity where numbers belong, a level that the schema lacks.
+    Without `labelled` the label's column may be missing; it then reads 0. `also` are further columns to hand back as
+    text where they exist; they may look like identifiers, and the caller must not keep them. Raises `DataError`: an
+    empty or unreadable file, missing, repeated or identifying columns, rows of another length, missing cells, text, NaN
+    or infinity where numbers belong, a level that the schema lacks.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return _table(path.name, file, schema, also)
+            return _table(path.name, file, schema, also, labelled)
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path.name} is not UTF-8 (byte {error.start}).", "Save the table as UTF-8."
@@ -56,13 +57,14 @@ def read_csv(path: Path, schema: DataSchema, also: tuple[str, ...] = ()) -> Tabl
         raise DataError(f"{path.name} cannot be read: {error.strerror}.") from error
 
 
-def _table(name: str, file: TextIO, schema: DataSchema, also: tuple[str, ...]) -> Table:
+def _table(name: str, file: TextIO, schema: DataSchema, also: tuple[str, ...], labelled: bool) -> Table:
     lines = csv.reader(_short_lines(name, file), strict=True)
     try:
         header = [cell.strip() for cell in next(lines, [])]
-        _check_header(name, header, schema, also)
+        wanted = schema.names if labelled or schema.label in header else schema.names[:-1]
+        _check_header(name, header, schema, also, wanted)
         records: list[dict[str, float]] = []
-        columns = {column: header.index(column) for column in schema.names}
+        columns = {column: header.index(column) for column in wanted}
         others = {column: header.index(column) for column in also if column in header}
         suspects = [i for i, column in enumerate(header) if column not in also]
         kept: dict[str, list[str]] = {column: [] for column in others}
@@ -74,6 +76,7 @@ def _table(name: str, file: TextIO, schema: DataSchema, also: tuple[str, ...]) -
                 raise DataError(f"{name} has more than {MAX_ROWS:,} rows.")
             _check_cells(row, header, cells, suspects)
             record = {column: _number(row, column, cells[index]) for column, index in columns.items()}
+            record.setdefault(schema.label, 0.0)
             schema.check(record, row)
             records.append(record)
             for column, index in others.items():
@@ -86,7 +89,9 @@ def _table(name: str, file: TextIO, schema: DataSchema, also: tuple[str, ...]) -
     return Table(records, kept, left_out)
 
 
-def _check_header(name: str, header: list[str], schema: DataSchema, also: tuple[str, ...]) -> None:
+def _check_header(
+    name: str, header: list[str], schema: DataSchema, also: tuple[str, ...], wanted: list[str]
+) -> None:
     if not header or header == [""]:
         raise DataError(f"{name} is empty.", "It needs a header line with the schema's column names.")
     if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
@@ -99,11 +104,11 @@ def _check_header(name: str, header: list[str], schema: DataSchema, also: tuple[
     for column in header:
         if column not in also and (reason := reason_against_name(column)):
             raise _identifier(name, column, reason)
-    missing = [column for column in schema.names if column not in header]
+    missing = [column for column in wanted if column not in header]
     if missing:
         raise DataError(
             f"{name} lacks {'the column' if len(missing) == 1 else 'columns'} {', '.join(map(repr, missing))}.",
-            f"The schema {schema.name} asks for {', '.join(schema.names)}.",
+            f"The schema {schema.name} asks for {', '.join(wanted)}.",
         )
 
 
