@@ -28,7 +28,7 @@ from protocol.learning.merge import merge, quantise, weights
 from protocol.node.journal import Context, Journal
 from protocol.node.steps import Action, Step, View, next_step
 from protocol.record import JobRecord, RoundRecord
-from protocol.spec import JobSpec
+from protocol.spec import PROTOCOL, JobSpec
 
 log = logging.getLogger(__name__)
 
@@ -249,7 +249,7 @@ class JobWorker:
         measured = metrics.evaluate(self.spec, self._state(view.job.rounds), *self._data(HELD_OUT))
         document = canonical.dumps(
             {
-                "protocol": self.spec.protocol,
+                "protocol": PROTOCOL,
                 "job": self.job_id,
                 "hospital": self.hospital_id,
                 "state": to_cid(posted.state.cid),
