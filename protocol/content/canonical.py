@@ -48,7 +48,9 @@ def loads(data: bytes) -> Any:
     if len(data) > MAX_DOCUMENT_BYTES:
         raise InvalidInput(f"The document has {len(data):,} bytes; {MAX_DOCUMENT_BYTES:,} are allowed.")
     try:
-        document = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        document = json.loads(
+            data.decode("utf-8"), object_pairs_hook=_unique, parse_int=_number, parse_constant=_no_constant
+        )
     except UnicodeDecodeError as error:
         raise InvalidInput(f"The document is not UTF-8 (byte {error.start}).", _HINT) from error
     except json.JSONDecodeError as error:
@@ -57,9 +59,6 @@ def loads(data: bytes) -> Any:
         ) from error
     except RecursionError as error:
         raise InvalidInput("The document is nested too deeply.") from error
-    except ValueError as error:
-        # Python refuses to read integers of more than 4,300 digits.
-        raise InvalidInput(f"The document is not usable JSON: {error}.", _HINT) from error
     if dumps(document) != data:
         raise InvalidInput(
             "The document is not canonical JSON: spaces, the order of keys, or how a number or text is written.",
@@ -75,6 +74,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         repeated = next(key for key, _ in pairs if key in seen or seen.add(key))
         raise InvalidInput(f"The document repeats the key {repeated!r}.", _HINT)
     return document
+
+
+def _number(text: str) -> int | float:
+    # To RFC 8785 every number is a double; integers are those that a double holds without doubt.
+    value = float(text)
+    return int(text) if abs(value) < 2**53 else value
 
 
 def _no_constant(name: str) -> NoReturn:
