@@ -43,6 +43,14 @@ _IMPORT = {
     "chunker": "size-262144",
     "hash": "sha2-256",
 }
+_FOREIGN = (
+    foreign.Error,
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    urllib3.exceptions.ProxySchemeUnsupported,
+    http.client.HTTPException,
+    OSError,
+)
 _HINT = "Is the IPFS daemon running, and is this the address of its API?"
 
 _Result = TypeVar("_Result")
@@ -242,19 +250,13 @@ class Ipfs:
             if slow and sought is not None and self._answers():
                 raise _unavailable(sought)(f"nothing more came within {self.timeout_seconds:g} s") from error
             raise self._failed(doing, error) from error
-        except (
-            foreign.Error,
-            requests.RequestException,
-            urllib3.exceptions.HTTPError,
-            http.client.HTTPException,
-            OSError,
-        ) as error:
+        except _FOREIGN as error:
             raise self._failed(doing, error) from error
 
     def _answers(self) -> bool:
         try:
             self._ask("version")
-        except (foreign.Error, requests.RequestException, OSError):
+        except _FOREIGN:
             return False
         return True
 

@@ -22,8 +22,8 @@ def start_ipfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
     """Starts the development daemon with a repository of its own on free ports, and returns the address of its API."""
     running: list[subprocess.Popen[bytes]] = []
 
-    def start(**options: object) -> str:
-        repository = tmp_path_factory.mktemp("ipfs")
+    def start(repository: Path | None = None) -> str:
+        repository = repository or tmp_path_factory.mktemp("ipfs")
         environment = {**os.environ, "IPFS_PATH": str(repository)}
         subprocess.run(
             [JSIPFS, "init", "--profile", "test", "--empty-repo"],
@@ -36,7 +36,7 @@ def start_ipfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
         (repository / "config").write_text(json.dumps(config))
         with (repository / "log").open("wb") as log:
             daemon = subprocess.Popen(
-                [JSIPFS, "daemon", "--offline"], env=environment, stdout=log, stderr=log, **options
+                [JSIPFS, "daemon", "--offline"], env=environment, stdout=log, stderr=log
             )
         running.append(daemon)
         deadline = time.monotonic() + START_SECONDS

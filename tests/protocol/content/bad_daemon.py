@@ -26,8 +26,8 @@ def failure(message: str) -> bytes:
 class BadDaemon:
     """Listens on a free port; `answers` maps a command such as "cat" to an answer, or to a function that makes one.
 
-    An answer of None says nothing and leaves the connection open; an empty one closes it. Several pieces are sent one by
-    one, and the connection is closed after them. Use as a context.
+    An answer of None says nothing and leaves the connection open; an empty one closes it. Several pieces are sent one
+    by one, and the connection is closed after them. Use as a context.
     """
 
     def __init__(self, **answers: Answer | Callable[[], Answer]) -> None:

@@ -4,8 +4,7 @@ import http.client
 import inspect
 import itertools
 import os
-import resource
-import signal
+import shutil
 import socket
 import sys
 import time
@@ -94,14 +93,14 @@ class TestARealDaemon:
             with Ipfs(api) as client:
                 assert client.check()
 
-    def test_a_full_disk_is_a_pin_that_failed(self, start_ipfs):
-        def no_file_above_100_kilobytes() -> None:
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-
-        with Ipfs(start_ipfs(preexec_fn=no_file_above_100_kilobytes), timeout_seconds=10) as full:
-            with pytest.raises(PinFailed, match=to_cid(DIGEST)[:2]) as refusal:
-                full.add(os.urandom(400_000))
+    def test_a_repository_that_takes_no_block_is_a_pin_that_failed(self, start_ipfs, tmp_path):
+        api = start_ipfs(tmp_path)
+        shutil.rmtree(tmp_path / "blocks")
+        (tmp_path / "blocks").touch()
+        data = os.urandom(400_000)
+        with Ipfs(api) as client:
+            with pytest.raises(PinFailed, match=to_cid(digest_of(data))) as refusal:
+                client.add(data)
             assert "disk" in refusal.value.hint
 
 
@@ -127,22 +126,24 @@ class TestADaemonThatMisbehaves:
         [
             reply(DATA[:5000], length=len(DATA)),
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n" + DATA[:2000],
-            b"HTTP/1.1 200 OK\r\nConte",
             b"",
             b"nonsense\r\n\r\n",
         ],
-        ids=["body", "chunk", "head", "nothing", "nonsense"],
+        ids=["body", "chunk", "nothing", "nonsense"],
     )
     def test_it_stops_half_way(self, answer):
-        with BadDaemon(cat=lambda: [answer]) as daemon, Ipfs(daemon.api, timeout_seconds=5) as client:
-            with pytest.raises(IpfsUnreachable, match="failed while fetching"):
-                client.fetch(DIGEST)
-            assert daemon.asked == ["cat", "cat"], "a broken connection is worth one more try"
+        with (
+            BadDaemon(cat=lambda: [answer]) as daemon,
+            Ipfs(daemon.api, timeout_seconds=5) as client,
+            pytest.raises(IpfsUnreachable, match="failed while fetching"),
+        ):
+            client.fetch(DIGEST)
 
     def test_an_idle_connection_that_it_closed_is_not_a_failure(self):
         answers = itertools.chain([b""], itertools.repeat(reply(DATA)))
         with BadDaemon(cat=lambda: next(answers)) as daemon, Ipfs(daemon.api) as client:
             assert client.fetch(DIGEST) == DATA
+            assert daemon.asked == ["cat", "cat"]
 
     def test_it_hangs(self):
         with BadDaemon(version=None, add=None) as daemon, Ipfs(daemon.api, timeout_seconds=0.3) as client:
@@ -152,9 +153,12 @@ class TestADaemonThatMisbehaves:
                 client.add(DATA)
 
     def test_it_hangs_on_everything_when_content_is_sought(self):
-        with BadDaemon(version=None, cat=None) as daemon, Ipfs(daemon.api, timeout_seconds=0.3) as client:
-            with pytest.raises(IpfsUnreachable):
-                client.fetch(DIGEST)
+        with (
+            BadDaemon(version=None, cat=None) as daemon,
+            Ipfs(daemon.api, timeout_seconds=0.3) as client,
+            pytest.raises(IpfsUnreachable),
+        ):
+            client.fetch(DIGEST)
 
     def test_it_lives_and_finds_nothing(self):
         with (
@@ -171,9 +175,12 @@ class TestADaemonThatMisbehaves:
             yield reply(DATA[:5000], length=len(DATA))
             time.sleep(2)
 
-        with BadDaemon(cat=stalls) as daemon, Ipfs(daemon.api, timeout_seconds=0.3) as client:
-            with pytest.raises(ContentUnavailable, match="nothing more came"):
-                client.fetch(DIGEST)
+        with (
+            BadDaemon(cat=stalls) as daemon,
+            Ipfs(daemon.api, timeout_seconds=0.3) as client,
+            pytest.raises(ContentUnavailable, match="nothing more came"),
+        ):
+            client.fetch(DIGEST)
 
     def test_content_drips(self):
         def drips():
@@ -182,9 +189,12 @@ class TestADaemonThatMisbehaves:
                 yield b"1\r\nx\r\n"
                 time.sleep(0.05)
 
-        with BadDaemon(cat=drips) as daemon, Ipfs(daemon.api, timeout_seconds=0.3) as client:
-            with pytest.raises(ContentUnavailable, match="too slowly"):
-                client.fetch(DIGEST)
+        with (
+            BadDaemon(cat=drips) as daemon,
+            Ipfs(daemon.api, timeout_seconds=0.3) as client,
+            pytest.raises(ContentUnavailable, match="too slowly"),
+        ):
+            client.fetch(DIGEST)
 
     @pytest.mark.parametrize("chunked", [True, False])
     def test_content_never_ends(self, chunked):
@@ -203,14 +213,18 @@ class TestADaemonThatMisbehaves:
 
     @pytest.mark.parametrize("served", [DATA[:-1], DATA + b"x", b"X" + DATA[1:], b""])
     def test_it_serves_other_bytes(self, served):
-        with BadDaemon(cat=reply(served)) as daemon, Ipfs(daemon.api) as client:
-            with pytest.raises(DigestMismatch, match=to_cid(DIGEST)):
-                client.fetch(DIGEST)
+        with (
+            BadDaemon(cat=reply(served)) as daemon,
+            Ipfs(daemon.api) as client,
+            pytest.raises(DigestMismatch, match=to_cid(DIGEST)),
+        ):
+            client.fetch(DIGEST)
 
     def test_it_gives_another_name_than_ours(self):
         with (
             BadDaemon(add=reply(b'{"Name":"x","Hash":"QmOther","Size":"5"}')) as daemon,
-            Ipfs(daemon.api) as client,pytest.raises(DigestMismatch, match="QmOther")
+            Ipfs(daemon.api) as client,
+            pytest.raises(DigestMismatch, match="QmOther"),
         ):
             client.add(DATA)
 
@@ -248,9 +262,12 @@ class TestADaemonThatMisbehaves:
             client.check()
 
     def test_an_error_while_looking_up_a_pin_is_not_an_answer(self):
-        with BadDaemon(**{"pin/ls": failure("datastore closed")}) as daemon, Ipfs(daemon.api) as client:
-            with pytest.raises(IpfsUnreachable, match="datastore closed"):
-                client.is_pinned(DIGEST)
+        with (
+            BadDaemon(**{"pin/ls": failure("datastore closed")}) as daemon,
+            Ipfs(daemon.api) as client,
+            pytest.raises(IpfsUnreachable, match="datastore closed"),
+        ):
+            client.is_pinned(DIGEST)
 
 
 @pytest.mark.parametrize(
@@ -265,16 +282,22 @@ FOREIGN = [
     error
     for module in (ipfshttpclient.exceptions, requests.exceptions, urllib3.exceptions, http.client)
     for _, error in inspect.getmembers(module, inspect.isclass)
-    if issubclass(error, Exception) and not issubclass(error, Warning) and error.__module__ != "builtins"
+    if issubclass(error, Exception)
+    and not issubclass(error, Warning)
+    and error.__module__.startswith(("ipfs", "requests", "urllib3", "http"))
 ]
 
 
 @pytest.mark.parametrize("error", FOREIGN, ids=lambda error: f"{error.__module__}.{error.__name__}")
 def test_no_foreign_exception_leaves_the_client(error, monkeypatch):
     client = Ipfs("/ip4/127.0.0.1/tcp/1")
+    # Each takes other arguments; only its class matters here.
+    plain = type(
+        "Plain", (error,), {"__init__": lambda _: None, "__str__": lambda _: "broken", "original": None}
+    )
 
     def raises(*_, **__):
-        raise error.__new__(error)
+        raise plain
 
     monkeypatch.setattr(type(client._transport), "_request", raises)
     calls = (
