@@ -59,7 +59,9 @@ class Settings:
         Raises InvalidInput for an unknown network, or a value or file that cannot be used.
         """
         if unknown := set(given) - set(ENVIRONMENT):
-            raise InvalidInput(f"There is no setting {', '.join(sorted(unknown))}.", f"Known: {', '.join(ENVIRONMENT)}.")
+            raise InvalidInput(
+                f"There is no setting {', '.join(sorted(unknown))}.", f"Known: {', '.join(ENVIRONMENT)}."
+            )
         values: dict[str, Any] = {name: environ[key] for name, key in ENVIRONMENT.items() if environ.get(key)}
         values |= {name: value for name, value in given.items() if value is not None}
         home = Path(values.get("home", ".salus"))
@@ -70,7 +72,9 @@ class Settings:
             home=home,
             network=network,
             keystore=Path(values.get("keystore", home / "keystore")),
-            confirmations=_confirmations(values.get("confirmations", 0 if network == DEVNET else PUBLIC_CONFIRMATIONS)),
+            confirmations=_confirmations(
+                values.get("confirmations", 0 if network == DEVNET else PUBLIC_CONFIRMATIONS)
+            ),
             password_file=Path(values["password_file"]) if "password_file" in values else None,
             _rpc_url=_url("rpc_url", values.get("rpc_url")),
             _ipfs_api=values.get("ipfs_api"),
@@ -90,11 +94,19 @@ class Settings:
     @property
     def deployment(self) -> Path:
         """The deployment file. Raises InvalidInput when nobody gave it."""
-        return self._deployment if self._deployment is not None else self._missing("deployment file", "deployment")
+        return (
+            self._deployment
+            if self._deployment is not None
+            else self._missing("deployment file", "deployment")
+        )
 
     def _missing(self, what: str, name: str) -> Any:
         option = "--" + name.replace("_", "-")
-        start = "Start the development network with `salus devnet up`, or name" if self.network == DEVNET else "Name"
+        start = (
+            "Start the development network with `salus devnet up`, or name"
+            if self.network == DEVNET
+            else "Name"
+        )
         raise InvalidInput(
             f"No {what} is known for network {self.network}.",
             f"{start} one with {option}, {ENVIRONMENT[name]} or in {network_file(self.home, self.network)}.",
@@ -111,7 +123,9 @@ def read_password(path: Path) -> str:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"The password file {path} cannot be read: {error}.", "Check its path and owner.") from error
+        raise InvalidInput(
+            f"The password file {path} cannot be read: {error}.", "Check its path and owner."
+        ) from error
     if not lines or not lines[0]:
         raise InvalidInput(f"The password file {path} is empty.", "Its first line is the password.")
     return lines[0]
@@ -120,7 +134,9 @@ def read_password(path: Path) -> str:
 def _network(home: Path, network: str, *, required: bool) -> dict[str, Any]:
     """What the network's file says; nothing when there is none and none was asked for."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", network):
-        raise InvalidInput(f"{network!r} is not the name of a network.", "Use letters, digits, dots and dashes.")
+        raise InvalidInput(
+            f"{network!r} is not the name of a network.", "Use letters, digits, dots and dashes."
+        )
     path = network_file(home, network)
     if not path.exists():
         if not required:
@@ -137,7 +153,9 @@ def _network(home: Path, network: str, *, required: bool) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InvalidInput(f"{path} does not describe a network.", "It must be a JSON object.")
     if unknown := set(values) - set(_FIELDS) - set(_DESCRIPTIVE):
-        raise InvalidInput(f"{path} has unknown settings: {', '.join(sorted(unknown))}.", f"Known: {', '.join(_FIELDS)}.")
+        raise InvalidInput(
+            f"{path} has unknown settings: {', '.join(sorted(unknown))}.", f"Known: {', '.join(_FIELDS)}."
+        )
     found = {name: values[name] for name in _FIELDS if values.get(name) is not None}
     for name, value in found.items():
         if name != "confirmations" and not isinstance(value, str):
@@ -148,11 +166,15 @@ def _network(home: Path, network: str, *, required: bool) -> dict[str, Any]:
 
 def _confirmations(value: Any) -> int:
     if isinstance(value, bool) or not re.fullmatch(r"\d{1,6}", str(value)):
-        raise InvalidInput(f"{value!r} is not a number of confirmations.", "Give a whole number of blocks, 0 or more.")
+        raise InvalidInput(
+            f"{value!r} is not a number of confirmations.", "Give a whole number of blocks, 0 or more."
+        )
     return int(value)
 
 
 def _url(name: str, value: str | None) -> str | None:
     if value is not None and not value.startswith(("http://", "https://")):
-        raise InvalidInput(f"{value!r} is not a URL ({name}).", "Give one that starts with http:// or https://.")
+        raise InvalidInput(
+            f"{value!r} is not a URL ({name}).", "Give one that starts with http:// or https://."
+        )
     return value

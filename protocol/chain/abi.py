@@ -1,7 +1,7 @@
 """The contracts' interfaces as data: calls in, results, events and errors out.
 
-Names inside results and events are Solidity's (``hospitalId``); structs are dictionaries by those names, enums are integers,
-``bytes32`` is bytes, addresses carry their EIP-55 checksum. `protocol.chain.structs` turns a struct into its dataclass.
+Names inside results and events are Solidity's (``hospitalId``); structs are dictionaries by those names, enums are
+integers, ``bytes32`` is bytes, addresses carry their EIP-55 checksum. `Struct.of` makes a struct's dataclass of it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ class Abi:
     def function(self, name: str) -> Entry:
         """Raises InvalidInput when the contract has no such function."""
         if name not in self.functions:
-            raise InvalidInput(f"{self.contract} has no function {name}.", "The packaged ABIs may be out of date.")
+            raise InvalidInput(
+                f"{self.contract} has no function {name}.", "The packaged ABIs may be out of date."
+            )
         return self.functions[name]
 
 
@@ -82,7 +84,9 @@ def load(contract: str) -> Abi:
 def names() -> tuple[str, ...]:
     """Every contract with a packaged ABI, sorted."""
     folder = resources.files("protocol.chain") / "abi"
-    return tuple(sorted(path.name.removesuffix(".json") for path in folder.iterdir() if path.name.endswith(".json")))
+    return tuple(
+        sorted(path.name.removesuffix(".json") for path in folder.iterdir() if path.name.endswith(".json"))
+    )
 
 
 @cache
@@ -98,12 +102,16 @@ def encode_call(contract: str, function: str, args: Sequence[Any]) -> bytes:
     """
     entry = load(contract).function(function)
     if len(args) != len(entry.inputs):
-        raise InvalidInput(f"{contract}.{entry.signature} takes {len(entry.inputs)} arguments, not {len(args)}.")
+        raise InvalidInput(
+            f"{contract}.{entry.signature} takes {len(entry.inputs)} arguments, not {len(args)}."
+        )
     values = [_plain(value, parameter) for value, parameter in zip(args, entry.inputs, strict=True)]
     try:
         return entry.selector + encode([type_of(each) for each in entry.inputs], values)
     except (EncodingError, TypeError, ValueError, OverflowError) as error:
-        raise InvalidInput(f"{contract}.{entry.signature} cannot be called with {tuple(args)!r}: {error}") from error
+        raise InvalidInput(
+            f"{contract}.{entry.signature} cannot be called with {tuple(args)!r}: {error}"
+        ) from error
 
 
 def decode_call(contract: str, data: bytes) -> tuple[str, dict[str, Any]]:
@@ -128,7 +136,9 @@ def decode_values(parameters: Sequence[Parameter], data: bytes) -> dict[str, Any
     try:
         values = decode([type_of(each) for each in parameters], data)
     except (DecodingError, OverflowError, ValueError) as error:
-        raise ChainError("The node returned bytes that are not of the contract's types.", str(error)) from error
+        raise ChainError(
+            "The node returned bytes that are not of the contract's types.", str(error)
+        ) from error
     return {
         each["name"] or str(position): _named(value, each)
         for position, (each, value) in enumerate(zip(parameters, values, strict=True))
@@ -181,13 +191,19 @@ def _plain(value: Any, parameter: Parameter) -> Any:
         return tuple(_plain(_component(value, each["name"]), each) for each in parameter["components"])
     if kind == "address" and not isinstance(value, str):
         raise InvalidInput(f"{value!r} is not an address.")
+    if kind == "bytes32" and not (isinstance(value, bytes) and len(value) == 32):
+        # eth_abi would pad a shorter one.
+        raise InvalidInput(f"{parameter['name'] or 'A digest'} must be 32 bytes, not {value!r}.")
     if kind.startswith(("uint", "int")) and not isinstance(value, int):
         raise InvalidInput(f"{parameter['name'] or 'A number'} must be a whole number, not {value!r}.")
     return value
 
 
 def _component(value: Any, name: str) -> Any:
-    return value[name] if isinstance(value, Mapping) else getattr(value, snake(name))
+    try:
+        return value[name] if isinstance(value, Mapping) else getattr(value, snake(name))
+    except (KeyError, AttributeError) as error:
+        raise InvalidInput(f"{value!r} has no {name}.") from error
 
 
 def _named(value: Any, parameter: Parameter) -> Any:

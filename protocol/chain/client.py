@@ -1,7 +1,7 @@
 """One chain, one deployment, at most one account: calls, transactions, time.
 
-    chain = Chain(rpc_url, Deployment.load(path), signer)
-    Jobs(chain).job(3)
+chain = Chain(rpc_url, Deployment.load(path), signer)
+Jobs(chain).job(3)
 """
 
 from __future__ import annotations
@@ -55,8 +55,9 @@ class Receipt:
 class Chain:
     """A connection to the chain of a deployment, checked when it is made.
 
-    ``confirmations``: blocks that must follow before a transaction counts and an event is read (0 on a development chain).
-    ``timeout_seconds``: longest wait for a transaction. ``lock_folder``: where processes that share an account take turns.
+    ``confirmations``: blocks that must follow before a transaction counts and an event is read (0 in development).
+    ``timeout_seconds``: longest wait for a transaction. ``lock_folder``: where processes that share an account take
+    turns; by default a folder of this user.
     Raises ChainUnreachable or WrongChain.
     """
 
@@ -102,7 +103,7 @@ class Chain:
         return self.deployment.address(contract)
 
     def call(self, contract: str, function: str, *args: Any, at: str | None = None) -> Any:
-        """Calls a view at the newest block: a value, or a tuple of several; structs as dictionaries by Solidity's names.
+        """Calls a view at the newest block: a value, or a tuple; structs are dictionaries by Solidity's names.
 
         ``at``: another address that speaks this contract's interface. Raises Refused with the contract's reason.
         """
@@ -111,7 +112,9 @@ class Chain:
     def call_many(self, calls: Iterable[Call]) -> list[Any]:
         """Several views in one round trip. The first refusal is raised."""
         wanted = list(calls)
-        requests = [("eth_call", self._request(contract, function, args, None)) for contract, function, args in wanted]
+        requests = [
+            ("eth_call", self._request(contract, function, args, None)) for contract, function, args in wanted
+        ]
         try:
             results = self.rpc.batch(requests)
         except RpcError as error:
@@ -136,7 +139,9 @@ class Chain:
 
     def _decoded(self, contract: str, function: str, result: str) -> Any:
         if result == "0x" and abi.load(contract).function(function).outputs:
-            raise WrongChain(f"No contract answers {contract}.{function}.", "The address is not that of such a contract.")
+            raise WrongChain(
+                f"No contract answers {contract}.{function}.", "The address is not that of such a contract."
+            )
         return abi.decode_result(contract, function, bytes.fromhex(result[2:]))
 
     def head(self) -> int:
@@ -163,7 +168,9 @@ class Chain:
         questions = [("eth_getTransactionByHash", [tx_hash]), ("eth_getTransactionReceipt", [tx_hash])]
         transaction, receipt = self.rpc.batch(questions)
         if not transaction or not receipt:
-            raise ChainError(f"The node does not know transaction {tx_hash}.", "It may not have caught up yet.")
+            raise ChainError(
+                f"The node does not know transaction {tx_hash}.", "It may not have caught up yet."
+            )
         contract = self.deployment.name_of(transaction["to"] or "")
         if contract is None:
             raise ChainError(f"Transaction {tx_hash} called none of our contracts.")
@@ -207,7 +214,9 @@ class Chain:
 
     def _sender(self) -> Outbox:
         if self._outbox is None:
-            raise AccountError("This needs an account to sign with.", "Give --account; `salus account list` shows them.")
+            raise AccountError(
+                "This needs an account to sign with.", "Give --account; `salus account list` shows them."
+            )
         return self._outbox
 
     def _confirmed(self, receipt: dict[str, Any]) -> dict[str, Any]:
@@ -218,13 +227,15 @@ class Chain:
         while self.head() < int(receipt["blockNumber"], 16):
             if time.monotonic() > deadline:
                 raise TransactionLost(
-                    f"Transaction {receipt['transactionHash']} was mined, and {self.confirmations} blocks did not follow"
-                    f" within {self.timeout_seconds:.0f} s.",
+                    f"Transaction {receipt['transactionHash']} was mined, and {self.confirmations} blocks did not"
+                    f" follow within {self.timeout_seconds:.0f} s.",
                     "Look it up before you repeat it.",
                 )
             time.sleep(pause)
             pause = min(pause * 1.5, SLOWEST_POLL_SECONDS)
-        standing: dict[str, Any] | None = self.rpc.request("eth_getTransactionReceipt", receipt["transactionHash"])
+        standing: dict[str, Any] | None = self.rpc.request(
+            "eth_getTransactionReceipt", receipt["transactionHash"]
+        )
         if not standing or standing["blockHash"] != receipt["blockHash"]:
             raise TransactionLost(
                 f"A reorganisation of the chain removed transaction {receipt['transactionHash']} from its block.",

@@ -1,8 +1,8 @@
 """The chain's time and height.
 
 Ganache and Anvil mine on demand and answer calls and estimates at the time of their newest block, so on an idle
-development chain time would stand still and no deadline pass. There, who asks for the time has an empty block mined when
-the newest one is over a second old; a public chain never sees this.
+development chain time would stand still and no deadline pass. There, who asks for the time has an empty block mined
+when the newest one is over a second old; a public chain never sees this.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""ConsentToken: what a hospital allows with one of its datasets, minted directly or by its admin's EIP-712 signature."""
+"""ConsentToken: what a hospital allows with a dataset, minted directly or by its admin's EIP-712 signature."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Terms(Struct):
-    """What a hospital allows. ``grantee``: zero is anyone whom the other terms allow. ``mondo``, ``region``: zero is none.
-    ``modifiers``: DUO bits. ``expires_at``: unix seconds. ``epsilon_budget_micro``: millionths."""
+    """What a hospital allows. ``grantee``: zero is anyone whom the other terms allow. ``mondo``, ``region``: zero is
+    none. ``modifiers``: DUO bits. ``expires_at``: unix seconds. ``epsilon_budget_micro``: millionths."""
 
     dataset_id: int
     grantee: str
@@ -113,7 +113,9 @@ class SignedTerms:
             signature = bytes.fromhex(values["signature"].removeprefix("0x"))
             return cls(**{**values, "terms": terms, "signature": signature})
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InvalidInput(f"{path} holds no signed terms: {error}.", "Make it with `salus consent sign`.") from error
+            raise InvalidInput(
+                f"{path} holds no signed terms: {error}.", "Make it with `salus consent sign`."
+            ) from error
 
 
 class Consents:
@@ -127,10 +129,12 @@ class Consents:
         return self.chain.send(CONTRACT, "mint", terms)
 
     def sign(self, terms: Terms, deadline: int) -> SignedTerms:
-        """Signs terms with the chain's account as admin, over its current nonce; sends nothing. ``deadline``: unix seconds."""
+        """Signs terms as admin, over its current nonce, and sends nothing. ``deadline``: unix seconds."""
         signer = self.chain.signer
         if not isinstance(signer, Signer):
-            raise AccountError("Signing terms needs the admin's own key.", "Give --account; `salus account list`.")
+            raise AccountError(
+                "Signing terms needs the admin's own key.", "Give --account; `salus account list`."
+            )
         return self.sign_terms(signer, terms, self.nonce(signer.address), deadline)
 
     def sign_terms(self, signer: Signer, terms: Terms, nonce: int, deadline: int) -> SignedTerms:
@@ -141,11 +145,12 @@ class Consents:
         return SignedTerms(terms, nonce, deadline, signature, chain_id, contract)
 
     def mint_by_signature(self, signed: SignedTerms) -> Receipt:
-        """Mints what an admin signed; anyone may. Raises InvalidInput when it was signed for another chain or contract."""
+        """Mints what an admin signed; anyone may. Raises InvalidInput when that was for another chain or contract."""
         here = (self.chain.deployment.chain_id, self.chain.address(CONTRACT))
         if (signed.chain_id, signed.contract) != here:
             raise InvalidInput(
-                f"The signature is for contract {signed.contract} on chain {signed.chain_id}, not for {here[1]} on {here[0]}.",
+                f"The signature is for contract {signed.contract} on chain {signed.chain_id}, not for {here[1]}"
+                f" on {here[0]}.",
                 "Name the network that it was signed for.",
             )
         return self.chain.send(CONTRACT, "mintBySignature", signed.terms, signed.deadline, signed.signature)
@@ -164,7 +169,10 @@ class Consents:
 
     def consents(self, consent_ids: Sequence[int]) -> list[Consent]:
         """Several in one round trip."""
-        return [Consent.of(each) for each in self.chain.call_many((CONTRACT, "consent", (i,)) for i in consent_ids)]
+        return [
+            Consent.of(each)
+            for each in self.chain.call_many((CONTRACT, "consent", (i,)) for i in consent_ids)
+        ]
 
     def count(self) -> int:
         """How many were ever minted: ids run from 1 to this."""
@@ -180,7 +188,10 @@ class Consents:
 
     def ids_of_dataset(self, dataset_id: int) -> list[int]:
         """Every consent ever minted for a dataset, the oldest first."""
-        return [event.args["consentId"] for event in events(self.chain, CONTRACT, ["ConsentMinted"], datasetId=dataset_id)]
+        return [
+            event.args["consentId"]
+            for event in events(self.chain, CONTRACT, ["ConsentMinted"], datasetId=dataset_id)
+        ]
 
     def epsilon_spent_micro(self, dataset_id: int) -> int:
         """Epsilon spent on a dataset over all its versions and consents, in millionths."""
@@ -228,7 +239,7 @@ def reasons_against(terms: Terms, purpose: Purpose) -> list[str]:
 
 
 def require_sound(terms: Terms, now: int) -> None:
-    """Raises InvalidInput with the reason when the contract would refuse terms as contradicting themselves (BadTerms)."""
+    """Raises InvalidInput with the reasons when the contract would refuse the terms as BadTerms."""
     reasons = []
     if not is_address(terms.grantee):
         reasons.append(f"{terms.grantee!r} is not an address")
@@ -243,4 +254,6 @@ def require_sound(terms: Terms, now: int) -> None:
     if terms.max_rounds == 0:
         reasons.append("no rounds are allowed")
     if reasons:
-        raise InvalidInput(f"The terms contradict themselves: {'; '.join(reasons)}.", "Correct them; nothing was minted.")
+        raise InvalidInput(
+            f"The terms contradict themselves: {'; '.join(reasons)}.", "Correct them; nothing was minted."
+        )

@@ -16,7 +16,7 @@ REGISTERED = "DatasetVersionRegistered"
 
 @dataclass(frozen=True)
 class Version(Struct):
-    """One version as its hospital states it. ``profile``: ASCII, zero-padded to 32 bytes; digests and root: 32 bytes."""
+    """One version as its hospital states it. Root, digests: 32 bytes; ``profile``: ASCII, zero-padded to 32."""
 
     root: bytes
     train_records: int
@@ -82,7 +82,9 @@ class Datasets:
         found = _registered(events(self.chain, CONTRACT, [REGISTERED], datasetId=dataset_id))
         if not found:
             self.hospital_of(dataset_id)
-            raise ChainError(f"Dataset {dataset_id} was registered too recently.", "Wait for its block to be confirmed.")
+            raise ChainError(
+                f"Dataset {dataset_id} was registered too recently.", "Wait for its block to be confirmed."
+            )
         return found
 
     def all_versions(self) -> list[Registered]:

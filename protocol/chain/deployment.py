@@ -43,7 +43,9 @@ class Deployment:
                 "Start a development network with `salus devnet up`, or name the file in SALUS_DEPLOYMENT.",
             ) from error
         except ValueError as error:
-            raise InvalidInput(f"{path} is not JSON: {error}.", "Write it again with the deploy script.") from error
+            raise InvalidInput(
+                f"{path} is not JSON: {error}.", "Write it again with the deploy script."
+            ) from error
         return cls._parse(values, path)
 
     @classmethod
@@ -56,7 +58,7 @@ class Deployment:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InvalidInput(
                 f"{path} is not a deployment file: {error}.",
-                "It holds chain_id, genesis_hash, block and contracts (name to address), as the deploy script writes it.",
+                "The deploy script writes it: chain_id, genesis_hash, block and contracts (name to address).",
             ) from error
         return deployment
 
@@ -73,7 +75,9 @@ class Deployment:
             return self.contracts[name]
         if is_address(name):
             return to_checksum_address(name)
-        raise InvalidInput(f"The deployment has no contract {name}.", f"It has: {', '.join(self.contracts) or 'none'}.")
+        raise InvalidInput(
+            f"The deployment has no contract {name}.", f"It has: {', '.join(self.contracts) or 'none'}."
+        )
 
     def name_of(self, address: str) -> str | None:
         """The name of the contract at an address, if it is one of ours."""
@@ -82,7 +86,10 @@ class Deployment:
 
     def check(self, rpc: Rpc) -> None:
         """Raises WrongChain unless the node serves this chain, with code at every address."""
-        questions: list[tuple[str, list[Any]]] = [("eth_chainId", []), ("eth_getBlockByNumber", ["0x0", False])]
+        questions: list[tuple[str, list[Any]]] = [
+            ("eth_chainId", []),
+            ("eth_getBlockByNumber", ["0x0", False]),
+        ]
         questions += [("eth_getCode", [address, "latest"]) for address in self.contracts.values()]
         chain_id, genesis, *codes = rpc.batch(questions)
         if int(chain_id, 16) != self.chain_id:
@@ -93,10 +100,12 @@ class Deployment:
         found = genesis["hash"] if genesis else "none"
         if found.lower() != self.genesis_hash.lower():
             raise WrongChain(
-                f"The node's chain {self.chain_id} began with block {found}; the deployment's with {self.genesis_hash}.",
+                f"The node's chain {self.chain_id} began with block {found}, the deployment with {self.genesis_hash}.",
                 "Another network uses the same chain id, or a development chain was reset: deploy again.",
             )
-        empty = [name for name, code in zip(self.contracts, codes, strict=True) if code in ("0x", "0x0", None)]
+        empty = [
+            name for name, code in zip(self.contracts, codes, strict=True) if code in ("0x", "0x0", None)
+        ]
         if empty:
             raise WrongChain(
                 f"There is no contract at {', '.join(f'{self.contracts[name]} ({name})' for name in empty)}.",

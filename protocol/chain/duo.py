@@ -27,7 +27,7 @@ PERMISSIONS: dict[Permission, tuple[str, str]] = {
     Permission.DS: ("DUO:0000007", "research on one disease"),
 }
 
-# name: (bit, term, label)
+# Bit, term and label of each.
 MODIFIERS: dict[str, tuple[int, str, str]] = {
     "RS": (1 << 0, "DUO:0000012", "research specific restrictions"),
     "NMDS": (1 << 1, "DUO:0000015", "no general methods research"),
@@ -71,7 +71,9 @@ def modifiers(mask: int) -> list[str]:
 def permission(name: str) -> Permission:
     """A permission by its name. Raises InvalidInput for one that DUO does not have."""
     if name not in Permission.__members__:
-        raise InvalidInput(f"{name!r} is not a DUO permission.", f"Known: {', '.join(Permission.__members__)}.")
+        raise InvalidInput(
+            f"{name!r} is not a DUO permission.", f"Known: {', '.join(Permission.__members__)}."
+        )
     return Permission[name]
 
 

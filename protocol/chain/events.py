@@ -46,9 +46,9 @@ def events(
 ) -> Iterator[Event]:
     """A contract's events between two blocks, both included, in the order of the chain.
 
-    ``names`` None: every event that has the ``indexed`` arguments. ``indexed``: values of indexed arguments by Solidity's
-    names (``jobId=3``). By default from the deployment's first block to the newest with enough confirmations. ``page`` is
-    the number of blocks to start with; it doubles while the node answers and halves when it refuses.
+    ``names`` None: every event that has the ``indexed`` arguments. ``indexed``: values of indexed arguments by
+    Solidity's names (``jobId=3``). By default from the deployment's first block to the newest with enough
+    confirmations. ``page``: blocks to start with; it doubles while the node answers and halves when it refuses.
     Raises InvalidInput for an event or indexed argument that the contract does not have.
     """
     first = chain.deployment.block if from_block is None else from_block
@@ -60,7 +60,11 @@ def events(
         end = min(last, first + page - 1)
         bounds = {"fromBlock": hex(first), "toBlock": hex(end), "address": address}
         try:
-            logs = [log for topics in groups for log in chain.rpc.request("eth_getLogs", {**bounds, "topics": topics})]
+            logs = [
+                log
+                for topics in groups
+                for log in chain.rpc.request("eth_getLogs", {**bounds, "topics": topics})
+            ]
         except RpcError:
             if first == end:
                 raise
@@ -95,7 +99,9 @@ def _topics(contract: str, names: Iterable[str] | None, indexed: Mapping[str, An
     known = {entry.name: entry for entry in abi.load(contract).events.values()}
     wanted = list(known) if names is None else list(names)
     if missing := [name for name in wanted if name not in known]:
-        raise InvalidInput(f"{contract} has no event {', '.join(missing)}.", f"It has: {', '.join(sorted(known))}.")
+        raise InvalidInput(
+            f"{contract} has no event {', '.join(missing)}.", f"It has: {', '.join(sorted(known))}."
+        )
     groups: dict[tuple[bytes | None, ...], list[str]] = defaultdict(list)
     for name in wanted:
         entry = known[name]
@@ -105,11 +111,15 @@ def _topics(contract: str, names: Iterable[str] | None, indexed: Mapping[str, An
                 continue
             raise InvalidInput(f"Event {name} of {contract} is not indexed by {', '.join(sorted(lacking))}.")
         places = [
-            abi.encode_topic(each, indexed[each["name"]]) if each["name"] in indexed else None for each in parameters
+            abi.encode_topic(each, indexed[each["name"]]) if each["name"] in indexed else None
+            for each in parameters
         ]
         while places and places[-1] is None:
             places.pop()
         groups[tuple(places)].append("0x" + entry.hash.hex())
     if not groups:
         raise InvalidInput(f"No event of {contract} is indexed by {', '.join(sorted(indexed))}.")
-    return [[hashes, *(None if each is None else "0x" + each.hex() for each in places)] for places, hashes in groups.items()]
+    return [
+        [hashes, *(None if each is None else "0x" + each.hex() for each in places)]
+        for places, hashes in groups.items()
+    ]

@@ -50,7 +50,10 @@ class Hospitals:
         """Id, name and record of every hospital, in the order of admission."""
         named = self.names()
         records = self.chain.call_many((CONTRACT, "hospital", (hospital_id,)) for hospital_id in named)
-        return [(each, name, Hospital.of(record)) for (each, name), record in zip(named.items(), records, strict=True)]
+        return [
+            (each, name, Hospital.of(record))
+            for (each, name), record in zip(named.items(), records, strict=True)
+        ]
 
     def names(self) -> dict[int, str]:
         """Names by id, from the events of admission."""
@@ -62,7 +65,9 @@ class Hospitals:
         for event in events(self.chain, CONTRACT, ["HospitalAdmitted"], hospitalId=hospital_id):
             return str(event.args["name"])
         self.hospital(hospital_id)
-        raise ChainError(f"Hospital {hospital_id} was admitted too recently.", "Wait for its block to be confirmed.")
+        raise ChainError(
+            f"Hospital {hospital_id} was admitted too recently.", "Wait for its block to be confirmed."
+        )
 
     def role_of(self, account: str) -> tuple[int, Role]:
         """The hospital that an account acts or acted for, and as what; (0, NONE) when it has none."""
@@ -72,7 +77,9 @@ class Hospitals:
     def require_operator(self) -> int:
         """The hospital that the signer operates. Raises Refused (NotOperator, Suspended), or AccountError."""
         if self.chain.signer is None:
-            raise AccountError("This needs an operator's account.", "Give --account; `salus account list` shows them.")
+            raise AccountError(
+                "This needs an operator's account.", "Give --account; `salus account list` shows them."
+            )
         return int(self.chain.call(CONTRACT, "requireOperator", self.chain.signer.address))
 
     def rotate_operator(self, operator: str) -> Receipt:

@@ -143,6 +143,25 @@ class Jobs:
         job = self.job(job_id)
         return job, self.round_of(job_id, job.round) if job.round else Round.empty()
 
+    def look(self, job_id: int, round: int, consent_ids: Sequence[int]) -> tuple[Job, Round, int, int]:
+        """In one round trip: the job, the record of its open round, who may merge now and whose consents are live, both
+        as bits. ``round``: the open round as last seen; when another is open by now, its record is asked for too."""
+        found, record, in_line, live = self.chain.call_many(
+            [
+                (CONTRACT, "job", (job_id,)),
+                (CONTRACT, "roundOf", (job_id, round)),
+                (CONTRACT, "mergersInLine", (job_id,)),
+                ("ConsentToken", "live", (list(consent_ids),)),
+            ]
+        )
+        job = Job.of(found)
+        return (
+            job,
+            Round.of(record) if job.round == round else self.round_of(job_id, job.round),
+            in_line,
+            live,
+        )
+
     def job_count(self) -> int:
         """How many jobs there are: ids run from 1 to this."""
         return int(self.chain.call(CONTRACT, "jobCount"))

@@ -58,7 +58,10 @@ class Models:
     def versions(self, model_id: int) -> list[Version]:
         """Every version of a model, from 1. Raises Refused (UnknownModel)."""
         numbers = range(1, self.version_count(model_id) + 1)
-        return [Version.of(each) for each in self.chain.call_many((CONTRACT, "version", (model_id, n)) for n in numbers)]
+        return [
+            Version.of(each)
+            for each in self.chain.call_many((CONTRACT, "version", (model_id, n)) for n in numbers)
+        ]
 
     def version_count(self, model_id: int) -> int:
         """Raises Refused (UnknownModel)."""

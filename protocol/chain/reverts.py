@@ -32,13 +32,15 @@ def refusal(error: RpcError) -> Refused | None:
     reason = error.reason.lower()
     if not (data or error.code == 3 or "revert" in reason):
         return None
-    if not data and (said := re.search(r"reverted with reason string '(.*)'|revert(?:ed)?:? (\S.*)$", error.reason)):
+    if not data and (
+        said := re.search(r"reverted with reason string '(.*)'|revert(?:ed)?:? (\S.*)$", error.reason)
+    ):
         return Refused(f"The contract refused: {said[1] or said[2]}.")
     return decode_revert(data)
 
 
 def revert_data(attached: Any) -> bytes:
-    """The bytes with which a contract reverted, from whatever a node attached to its error; empty when there are none."""
+    """The bytes with which a contract reverted, from whatever a node attached to its error; empty without any."""
     if isinstance(attached, str):
         found = re.search(r"0x((?:[0-9a-fA-F]{2})*)", attached)
         return bytes.fromhex(found[1]) if found else b""
@@ -57,7 +59,8 @@ def decode_revert(data: bytes) -> Refused:
     """A refusal from revert data: one of our errors, OpenZeppelin's, a string, a panic, or none of them."""
     if not data:
         return Refused(
-            "The contract refused and gave no reason.", "It may be another contract than expected, or out of gas."
+            "The contract refused and gave no reason.",
+            "It may be another contract than expected, or out of gas.",
         )
     selector, rest = data[:4], data[4:]
     try:
@@ -91,7 +94,9 @@ def refused(entry: abi.Entry, arguments: Mapping[str, Any]) -> Refused:
     }
     if entry.name not in SENTENCES:
         listed = ", ".join(f"{name} {value}" for name, value in words.items())
-        return Refused(f"The contract refused: {entry.name}({listed}).", name=entry.name, args=dict(arguments))
+        return Refused(
+            f"The contract refused: {entry.name}({listed}).", name=entry.name, args=dict(arguments)
+        )
     sentence, hint = SENTENCES[entry.name]
     return Refused(sentence.format(**words), hint.format(**words), name=entry.name, args=dict(arguments))
 

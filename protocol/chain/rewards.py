@@ -32,7 +32,8 @@ class Split(Struct):
         """Raises InvalidInput unless the shares sum to 10,000."""
         if self.sum_bps != ALL_BPS:
             raise InvalidInput(
-                f"The split sums to {self.sum_bps:,} basis points; it must be {ALL_BPS:,}.", "Correct reward.split_bps."
+                f"The split sums to {self.sum_bps:,} basis points; it must be {ALL_BPS:,}.",
+                "Correct reward.split_bps.",
             )
 
 
@@ -76,9 +77,11 @@ class Rewards:
         self.chain = chain
 
     def approve(self, token: str, amount: int) -> Receipt | None:
-        """Lets the pool take ``amount`` of the signer's tokens; None, and nothing sent, when it may take that already."""
+        """Lets the pool take ``amount`` of the signer's tokens; None, and nothing sent, when it may already."""
         if self.chain.signer is None:
-            raise AccountError("Approving a payment needs an account.", "Give --account; `salus account list` shows them.")
+            raise AccountError(
+                "Approving a payment needs an account.", "Give --account; `salus account list` shows them."
+            )
         pool = self.chain.address(CONTRACT)
         if self.chain.call(abi.ERC20, "allowance", self.chain.signer.address, pool, at=token) >= amount:
             return None
@@ -103,7 +106,9 @@ class Rewards:
 
     def credit_of(self, account: str, token: str) -> int:
         """What an account may claim in a token."""
-        return int(self.chain.call(CONTRACT, "creditOf", self.chain.address(account), self.chain.address(token)))
+        return int(
+            self.chain.call(CONTRACT, "creditOf", self.chain.address(account), self.chain.address(token))
+        )
 
     def held_of(self, token: str) -> int:
         """What the pool owes in a token, escrow and credits together."""
@@ -119,7 +124,10 @@ class Rewards:
 
     def tokens(self) -> list[Token]:
         """The tokens that rewards may be paid in now."""
-        latest = {event.args["token"]: event.args["allowed"] for event in events(self.chain, CONTRACT, ["TokenAllowed"])}
+        latest = {
+            event.args["token"]: event.args["allowed"]
+            for event in events(self.chain, CONTRACT, ["TokenAllowed"])
+        }
         return [self.token(address) for address, allowed in latest.items() if allowed]
 
     def token(self, token: str) -> Token:

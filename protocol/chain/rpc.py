@@ -1,6 +1,6 @@
 """The edge to a chain node: JSON-RPC over one kept-alive connection, every foreign exception mapped to ours.
 
-Requests go through web3's HTTPProvider, which repeats reads that fail on the wire; a transaction is never repeated here.
+Requests go through web3's HTTPProvider, which repeats reads that fail on the wire, and never a transaction.
 """
 
 from __future__ import annotations
@@ -99,7 +99,9 @@ class Rpc:
 
     def __init__(self, url: str, timeout_seconds: float = 30) -> None:
         if not url.startswith(("http://", "https://")):
-            raise InvalidInput(f"{url!r} is not the URL of a chain node.", "Give one that starts with http:// or https://.")
+            raise InvalidInput(
+                f"{url!r} is not the URL of a chain node.", "Give one that starts with http:// or https://."
+            )
         self.url = url
         self._provider = HTTPProvider(
             url,
@@ -110,7 +112,7 @@ class Rpc:
         )
 
     def request(self, method: str, *params: Any) -> Any:
-        """One request. Raises RpcError when the node answers with an error, ChainUnreachable when it does not answer."""
+        """One request. Raises RpcError when the node answers with an error, ChainUnreachable when not at all."""
         with foreign_errors(self.url):
             response = self._provider.make_request(method, list(params))  # type: ignore[arg-type]
         return self._result(method, response)
@@ -121,7 +123,9 @@ class Rpc:
         for start in range(0, len(requested), MAX_BATCH):
             page = requested[start : start + MAX_BATCH]
             with foreign_errors(self.url):
-                responses = self._provider.make_batch_request([(method, list(params)) for method, params in page])
+                responses = self._provider.make_batch_request(
+                    [(method, list(params)) for method, params in page]
+                )
             if isinstance(responses, dict):
                 raise RpcError("a batch of reads", responses.get("error", responses))
             if len(responses) != len(page):

@@ -1,8 +1,8 @@
 """One account's way onto the chain: estimate, fees, nonce, signature, broadcast, receipt.
 
 A transaction that would fail is refused at its estimate and never sent. Processes that share an account take turns by a
-file lock from reading the nonce until the node has accepted the transaction. Broadcasting is repeatable: the same signed
-bytes have the same hash, so a lost answer never leads to a second transaction.
+file lock from reading the nonce until the node has accepted the transaction. Broadcasting is repeatable: the same
+signed bytes have the same hash, so a lost answer never leads to a second transaction.
 """
 
 from __future__ import annotations
@@ -41,7 +41,14 @@ LOW_FUNDS_TRANSACTIONS = 20
 KNOWN = ("already known", "known transaction", "already imported", "alreadyknown")
 NONCE_BEHIND = ("nonce too low", "nonce is too low", "oldnonce", "invalid nonce", "correct nonce")
 OCCUPIED = ("replacement transaction underpriced", "replacement fee too low", "could not replace")
-UNDERPRICED = ("underpriced", "less than block base fee", "basefeepergas", "fee cap less", "feetoolow", "fee too low")
+UNDERPRICED = (
+    "underpriced",
+    "less than block base fee",
+    "basefeepergas",
+    "fee cap less",
+    "feetoolow",
+    "fee too low",
+)
 NO_FUNDS = ("insufficient funds", "insufficient balance", "insufficientfunds", "doesn't have enough funds")
 
 
@@ -69,7 +76,9 @@ class Fees:
         history = self.rpc.request("eth_feeHistory", "0x5", "latest", [50])
         bases = [int(each, 16) for each in history.get("baseFeePerGas") or []]
         if not bases:
-            raise ChainError(f"The chain at {self.rpc.url} has no base fee.", "Salus sends EIP-1559 transactions only.")
+            raise ChainError(
+                f"The chain at {self.rpc.url} has no base fee.", "Salus sends EIP-1559 transactions only."
+            )
         tips = sorted(int(each[0], 16) for each in history.get("reward") or [] if each)
         self._base, self._tip = bases[-1], max(1, tips[len(tips) // 2] if tips else 1)
         self._read_at = time.monotonic()
@@ -90,14 +99,16 @@ class Outbox:
         self._sends = 0
 
     def estimate(self, to: str, data: bytes, value_wei: int = 0) -> int:
-        """Gas that the call would use now. Raises Refused when it would fail, InsufficientFunds when it cannot be paid."""
+        """Gas that the call would use now. Raises Refused when it would fail, InsufficientFunds without the money."""
         call = {"from": self.signer.address, "to": to, "data": _hex(data), "value": hex(value_wei)}
         try:
             return int(self.rpc.request("eth_estimateGas", call), 16)
         except RpcError as error:
             if refusal := reverts.refusal(error):
                 # Some nodes estimate without the revert's data; a call at the same place has it.
-                raise self._replayed(call) or refusal if not reverts.revert_data(error.data) else refusal from error
+                raise (
+                    self._replayed(call) or refusal if not reverts.revert_data(error.data) else refusal
+                ) from error
             if _says(error, NO_FUNDS):
                 raise self._cannot_pay(value_wei) from error
             raise
@@ -109,7 +120,14 @@ class Outbox:
         """
         used = self.estimate(to, data, value_wei) if gas is None else gas
         limit = int(used * GAS_MARGIN) + GAS_EXTRA if data else used
-        call = {"to": to, "data": _hex(data), "value": value_wei, "gas": limit, "chainId": self.chain_id, "type": 2}
+        call = {
+            "to": to,
+            "data": _hex(data),
+            "value": value_wei,
+            "gas": limit,
+            "chainId": self.chain_id,
+            "type": 2,
+        }
         if isinstance(self.signer, DevSigner):
             receipt = self._send_unlocked(call)
         else:
@@ -140,7 +158,7 @@ class Outbox:
                 transaction, sent = retrying(self._sign_and_broadcast, call, signer)
         except Timeout:
             raise TransactionLost(
-                f"Another process has held account {signer.address} for {self.timeout_seconds:.0f} s; nothing was sent.",
+                f"Another process holds account {signer.address} since {self.timeout_seconds:.0f} s; nothing was sent.",
                 "See which process uses this account, and try again.",
             ) from None
         return self._receipt_of([sent], transaction)
@@ -187,7 +205,7 @@ class Outbox:
             if waited > self.timeout_seconds:
                 raise TransactionLost(
                     f"Transaction {hashes[-1]} of account {self.signer.address} was not mined within {waited:.0f} s.",
-                    "It may still be: look it up before you repeat it. Fees may have risen; the node may be out of step.",
+                    "It may still be: look it up before you repeat it. Fees may have risen, or the node lag behind.",
                 )
             if transaction and time.monotonic() - replaced > REPLACE_AFTER_SECONDS:
                 replaced = time.monotonic()
@@ -214,7 +232,12 @@ class Outbox:
     def _failed(self, receipt: Mapping[str, Any], call: Mapping[str, Any]) -> ChainError:
         """Why a mined transaction failed: replayed on the state before its block."""
         block = int(receipt["blockNumber"], 16)
-        request = {"from": self.signer.address, "to": call["to"], "data": call["data"], "value": hex(call["value"])}
+        request = {
+            "from": self.signer.address,
+            "to": call["to"],
+            "data": call["data"],
+            "value": hex(call["value"]),
+        }
         before = hex(max(0, block - 1))
         if refusal := self._replayed(request, hex(block)) or self._replayed(request, before):
             return refusal
@@ -237,7 +260,9 @@ class Outbox:
         if _says(error, NO_FUNDS):
             return self._cannot_pay(call["value"] + call["gas"] * call.get("maxFeePerGas", 0))
         if _says(error, NONCE_BEHIND + OCCUPIED + UNDERPRICED):
-            return _Overtaken(f"The node keeps refusing the transaction: {error.reason}", "Try again in a minute.")
+            return _Overtaken(
+                f"The node keeps refusing the transaction: {error.reason}", "Try again in a minute."
+            )
         return reverts.refusal(error) or error
 
     def _cannot_pay(self, needed_wei: int) -> InsufficientFunds:

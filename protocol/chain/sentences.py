@@ -15,7 +15,10 @@ _AGAIN = "Nothing needs to be done."
 SENTENCES: dict[str, tuple[str, str]] = {
     # hospitals
     "UnknownHospital": ("There is no hospital {hospitalId}.", _MEMBERS),
-    "AccountTaken": ("Account {account} already acts, or once acted, for hospital {hospitalId}.", "Use a new account."),
+    "AccountTaken": (
+        "Account {account} already acts, or once acted, for hospital {hospitalId}.",
+        "Use a new account.",
+    ),
     "NotOperator": ("Account {account} is not the operator of any hospital.", _MEMBERS),
     "NotAdmin": ("Account {account} is not the admin of any hospital.", _MEMBERS),
     "Suspended": ("Hospital {hospitalId} is suspended by the DAO.", "A vote of the DAO can reinstate it."),
@@ -24,8 +27,14 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "BadName": ("A hospital's name is 1 to 64 bytes.", "Choose another name."),
     # datasets
     "UnknownDataset": ("There is no dataset {datasetId}.", "`salus dataset list` shows the datasets."),
-    "UnknownVersion": ("Dataset {datasetId} has no version {version}.", "`salus dataset list` shows the versions."),
-    "NotYourDataset": ("Dataset {datasetId} does not belong to hospital {hospitalId}.", "Use its own hospital's account."),
+    "UnknownVersion": (
+        "Dataset {datasetId} has no version {version}.",
+        "`salus dataset list` shows the versions.",
+    ),
+    "NotYourDataset": (
+        "Dataset {datasetId} does not belong to hospital {hospitalId}.",
+        "Use its own hospital's account.",
+    ),
     "EmptyVersion": (
         "A dataset version needs a root, a schema, a profile, evidence and at least one training record.",
         "Prepare the dataset again with `salus dataset register`.",
@@ -78,27 +87,48 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "A disease goes with DS and only with it, a region with GS and only with it; the expiry lies ahead; "
         "at least one round is allowed.",
     ),
-    "SignatureExpired": ("The signature was good until {deadline}.", "Ask the admin to sign again: `salus consent sign`."),
+    "SignatureExpired": (
+        "The signature was good until {deadline}.",
+        "Ask the admin to sign again: `salus consent sign`.",
+    ),
     "BadSignature": (
         "The signature is not the admin's over these terms, on this chain and contract, or it was used already.",
         "Ask the admin to sign again: `salus consent sign`.",
     ),
-    "Soulbound": ("Consent {tokenId} never changes owner.", "It can only be revoked: `salus consent revoke`."),
+    "Soulbound": (
+        "Consent {tokenId} never changes owner.",
+        "It can only be revoked: `salus consent revoke`.",
+    ),
     "NotConsumer": ("Contract {caller} may not use consents.", _ONLY_DAO),
-    "TooManyConsents": ("{count} consents are too many for one question; at most 256 are allowed.", "Ask in parts."),
+    "TooManyConsents": (
+        "{count} consents are too many for one question; at most 256 are allowed.",
+        "Ask in parts.",
+    ),
     # models
     "UnknownModel": ("There is no model {modelId}.", "`salus model list` shows the models."),
-    "UnknownModelVersion": ("Model {modelId} has no version {version}.", "`salus model list` shows the versions."),
+    "UnknownModelVersion": (
+        "Model {modelId} has no version {version}.",
+        "`salus model list` shows the versions.",
+    ),
     "WrongStatus": (
         "Version {version} of model {modelId} is {status}, which this step does not allow.",
-        "Only a candidate can be released, only a released version withdrawn, and none that is withdrawn used as a base.",
+        "Only a candidate can be released, only a released version withdrawn, and no withdrawn one used as a base.",
     ),
     "NotJobs": ("Contract {caller} is no jobs contract that the DAO allows.", _ONLY_DAO),
     "BadModel": ("A model needs a name of 1 to 64 bytes and a base state.", "Give both."),
     # rewards
-    "TokenNotAllowed": ("Rewards can not be paid in token {token}.", "Choose one of the DAO's list: `salus reward show`."),
-    "SplitSum": ("The split sums to {sum} basis points; it must be 10,000.", "Correct reward.split_bps in the spec."),
-    "SplitBelowFloor": ("A share of the split is below the DAO's floor.", "`salus reward show` shows the floor."),
+    "TokenNotAllowed": (
+        "Rewards can not be paid in token {token}.",
+        "Choose one of the DAO's list: `salus reward show`.",
+    ),
+    "SplitSum": (
+        "The split sums to {sum} basis points; it must be 10,000.",
+        "Correct reward.split_bps in the spec.",
+    ),
+    "SplitBelowFloor": (
+        "A share of the split is below the DAO's floor.",
+        "`salus reward show` shows the floor.",
+    ),
     "AmountMismatch": (
         "{sent} were sent and {received} arrived: the token takes a fee.",
         "Choose a token that arrives in full.",
@@ -110,7 +140,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     # jobs
     "UnknownJob": ("There is no job {jobId}.", "`salus job list` shows the jobs."),
     "WrongJobStatus": ("Job {jobId} is {status}, which this step does not allow.", _JOB),
-    "BadProposal": ("The proposal contradicts itself: {field}.", "`salus job check SPEC` explains each field."),
+    "BadProposal": (
+        "The proposal contradicts itself: {field}.",
+        "`salus job check SPEC` explains each field.",
+    ),
     "AlreadyEnrolled": ("Hospital {hospitalId} enrolled in job {jobId} already.", _AGAIN),
     "EnrolmentClosed": ("Enrolment in job {jobId} is over.", _JOB),
     "NotEnrolled": ("Hospital {hospitalId} did not enrol in job {jobId}.", _JOB),
@@ -124,15 +157,24 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Another merge stands for round {round} of job {jobId}: {standing}.",
         "Read the job again, check that merge and attest or reject it.",
     ),
-    "UpdatesMissing": ("Round {round} of job {jobId} still waits for the updates of {missing} hospitals.", "Wait."),
-    "NotYourTurn": ("Another hospital is in line to merge round {round} of job {jobId} until {until}.", "Wait."),
+    "UpdatesMissing": (
+        "Round {round} of job {jobId} still waits for the updates of {missing} hospitals.",
+        "Wait.",
+    ),
+    "NotYourTurn": (
+        "Another hospital is in line to merge round {round} of job {jobId} until {until}.",
+        "Wait.",
+    ),
     "NotFinal": ("The round before round {round} of job {jobId} is not final yet.", "Wait for attestations."),
     "NothingToOpen": ("There is nothing to open in job {jobId} now.", _JOB),
     "WrongTotal": (
         "The report must cover all {heldOutRecords} records that were held out at enrolment in job {jobId}.",
         "Report on the dataset version that was enrolled.",
     ),
-    "ReportsMissing": ("Job {jobId} still waits for the reports of {missing} hospitals.", "Wait, or until their time is over."),
+    "ReportsMissing": (
+        "Job {jobId} still waits for the reports of {missing} hospitals.",
+        "Wait, or until their time is over.",
+    ),
     "NotYoursToCancel": ("Job {jobId} can still go on, so only its researcher may cancel it.", _JOB),
     "EmptyDigest": ("A digest is zero.", "Pin the document or vector first and name it by its digest."),
     # the DAO: OpenZeppelin's Governor, its timelock and the votes
@@ -148,22 +190,43 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The proposal's lists differ in length: {targets} targets, {calldatas} calls, {values} values.",
         "Give one of each for every call.",
     ),
-    "GovernorInvalidQuorumFraction": ("A quorum of {quorumNumerator} of {quorumDenominator} is not possible.", "Lower it."),
+    "GovernorInvalidQuorumFraction": (
+        "A quorum of {quorumNumerator} of {quorumDenominator} is not possible.",
+        "Lower it.",
+    ),
     "GovernorInvalidSignature": ("The signature is not that of voter {voter}.", "Sign again."),
-    "GovernorInvalidVoteParams": ("The vote carries parameters that the governor does not know.", "Vote without them."),
+    "GovernorInvalidVoteParams": (
+        "The vote carries parameters that the governor does not know.",
+        "Vote without them.",
+    ),
     "GovernorInvalidVoteType": ("A vote is for, against or abstain.", "Choose one of them."),
-    "GovernorInvalidVotingPeriod": ("A voting period of {votingPeriod} s is not possible.", "Give a longer one."),
+    "GovernorInvalidVotingPeriod": (
+        "A voting period of {votingPeriod} s is not possible.",
+        "Give a longer one.",
+    ),
     "GovernorNonexistentProposal": ("There is no proposal {proposalId}.", _VOTE),
-    "GovernorNotQueuedProposal": ("Proposal {proposalId} is not queued.", "Queue it first: `salus vote queue`."),
+    "GovernorNotQueuedProposal": (
+        "Proposal {proposalId} is not queued.",
+        "Queue it first: `salus vote queue`.",
+    ),
     "GovernorOnlyExecutor": ("Account {account} is not the timelock.", _ONLY_DAO),
     "GovernorQueueNotImplemented": ("This governor queues nothing.", _VOTE),
-    "GovernorRestrictedProposer": ("Account {proposer} may not make this proposal.", "Its text names another proposer."),
-    "GovernorUnableToCancel": ("Account {account} can not cancel proposal {proposalId}.", "Only its proposer, before the vote."),
+    "GovernorRestrictedProposer": (
+        "Account {proposer} may not make this proposal.",
+        "Its text names another proposer.",
+    ),
+    "GovernorUnableToCancel": (
+        "Account {account} can not cancel proposal {proposalId}.",
+        "Only its proposer, before the vote.",
+    ),
     "GovernorUnexpectedProposalState": (
         "Proposal {proposalId} is {current}; this step needs it {expectedStates}.",
         _VOTE,
     ),
-    "TimelockInsufficientDelay": ("A delay of {delay} s is below the timelock's {minDelay} s.", "Give a longer one."),
+    "TimelockInsufficientDelay": (
+        "A delay of {delay} s is below the timelock's {minDelay} s.",
+        "Give a longer one.",
+    ),
     "TimelockInvalidOperationLength": (
         "The operation's lists differ in length: {targets} targets, {payloads} calls, {values} values.",
         "Give one of each for every call.",
@@ -175,7 +238,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Its delay may not be over yet: `salus vote status`.",
     ),
     "ERC5805FutureLookup": ("Votes at {timepoint} can not be counted yet; it is {clock}.", "Wait."),
-    "ERC6372InconsistentClock": ("The vote token's clock is not what it says it is.", "The token is not Salus' own."),
+    "ERC6372InconsistentClock": (
+        "The vote token's clock is not what it says it is.",
+        "The token is not Salus' own.",
+    ),
     "VotesExpiredSignature": ("The signature was good until {expiry}.", "Sign again."),
     # rights
     "OwnableUnauthorizedAccount": ("Account {account} may not do this.", _ONLY_DAO),
@@ -187,34 +253,61 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Contract {spender} may take {allowance} of the token and needs {needed}.",
         "Approve the amount first.",
     ),
-    "ERC20InsufficientBalance": ("Account {sender} holds {balance} of the token and needs {needed}.", "Fund it first."),
+    "ERC20InsufficientBalance": (
+        "Account {sender} holds {balance} of the token and needs {needed}.",
+        "Fund it first.",
+    ),
     "ERC20InvalidApprover": ("{approver} can not approve.", "Give an account."),
     "ERC20InvalidReceiver": ("{receiver} can not receive tokens.", "Give an account."),
     "ERC20InvalidSender": ("{sender} can not send tokens.", "Give an account."),
     "ERC20InvalidSpender": ("{spender} can not be approved.", "Give an account."),
-    "ERC20ExceededSafeSupply": ("A supply of {increasedSupply} passes the most that votes can count, {cap}.", "Mint less."),
+    "ERC20ExceededSafeSupply": (
+        "A supply of {increasedSupply} passes the most that votes can count, {cap}.",
+        "Mint less.",
+    ),
     "ERC2612ExpiredSignature": ("The permit was good until {deadline}.", "Sign again."),
-    "ERC2612InvalidSigner": ("The permit was signed by {signer}, not by {owner}.", "Sign with the owner's account."),
+    "ERC2612InvalidSigner": (
+        "The permit was signed by {signer}, not by {owner}.",
+        "Sign with the owner's account.",
+    ),
     "ERC721IncorrectOwner": ("Token {tokenId} belongs to {owner}, not to {sender}.", _CONSENTS),
-    "ERC721InsufficientApproval": ("Account {operator} may not move token {tokenId}.", "Consents never change owner."),
+    "ERC721InsufficientApproval": (
+        "Account {operator} may not move token {tokenId}.",
+        "Consents never change owner.",
+    ),
     "ERC721InvalidApprover": ("{approver} can not approve.", "Consents never change owner."),
     "ERC721InvalidOperator": ("{operator} can not be an operator.", "Consents never change owner."),
     "ERC721InvalidOwner": ("{owner} can not own a token.", "Give an account."),
     "ERC721InvalidReceiver": ("{receiver} can not receive a token.", "Give an account."),
     "ERC721InvalidSender": ("{sender} can not send a token.", "Consents never change owner."),
     "ERC721NonexistentToken": ("There is no token {tokenId}.", _CONSENTS),
-    "SafeERC20FailedOperation": ("Token {token} refused the payment.", "Check its balance and rules with its publisher."),
+    "SafeERC20FailedOperation": (
+        "Token {token} refused the payment.",
+        "Check its balance and rules with its publisher.",
+    ),
     # signatures, arithmetic and calls
     "ECDSAInvalidSignature": ("The signature is malformed.", "Sign again."),
     "ECDSAInvalidSignatureLength": ("A signature has 65 bytes, not {length}.", "Sign again."),
     "ECDSAInvalidSignatureS": ("The signature is malformed: s is {s}.", "Sign again."),
-    "InvalidAccountNonce": ("The next nonce of account {account} is {currentNonce}.", "Sign again with that nonce."),
-    "CheckpointUnorderedInsertion": ("A count of votes came out of order.", "This is a defect of the contract."),
+    "InvalidAccountNonce": (
+        "The next nonce of account {account} is {currentNonce}.",
+        "Sign again with that nonce.",
+    ),
+    "CheckpointUnorderedInsertion": (
+        "A count of votes came out of order.",
+        "This is a defect of the contract.",
+    ),
     "SafeCastOverflowedUintDowncast": ("{value} does not fit in {bits} bits.", "Give a smaller number."),
     "StringTooLong": ("The text is too long: {str}.", "Give a shorter one."),
     "InvalidShortString": ("A stored text is malformed.", "This is a defect of the contract."),
-    "ReentrancyGuardReentrantCall": ("The contract was called while it was at work.", "The token is not honest; use another."),
-    "FailedCall": ("A call that the contract made failed.", "Check what the proposal calls, and with which arguments."),
+    "ReentrancyGuardReentrantCall": (
+        "The contract was called while it was at work.",
+        "The token is not honest; use another.",
+    ),
+    "FailedCall": (
+        "A call that the contract made failed.",
+        "Check what the proposal calls, and with which arguments.",
+    ),
 }
 
 PANICS: dict[int, str] = {

@@ -37,8 +37,8 @@ STATES: dict[ProposalState, str] = {
 class Call:
     """One call that a proposal makes: a contract by name, a function, its arguments.
 
-    Read back from the chain, structs are dictionaries by Solidity's names; a call of a contract that is not ours has its
-    address as ``contract``, its selector as ``function`` and its data as the only argument.
+    Read back from the chain, structs are dictionaries by Solidity's names; a call of a contract that is not ours has
+    its address as ``contract``, its selector as ``function`` and its data as the only argument.
     """
 
     contract: str
@@ -52,7 +52,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A proposal. ``number`` counts from 1 in the order of the chain; votes from ``vote_start`` to ``vote_end``, unix seconds."""
+    """A proposal. ``number`` counts from 1 in the order of the chain; ``vote_start``, ``vote_end``: unix seconds."""
 
     number: int
     proposal_id: int
@@ -66,7 +66,7 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Tally:
-    """Votes in the token's smallest unit. ``quorum``: what ``for_`` and ``abstain`` must reach; None before the vote begins."""
+    """Votes in the token's smallest unit. ``quorum``: what ``for_`` and ``abstain`` must reach; None before the vote."""
 
     for_: int
     against: int
@@ -140,7 +140,10 @@ class Votes:
 
     def states(self, proposal_ids: Sequence[int]) -> list[ProposalState]:
         """Several in one round trip."""
-        return [ProposalState(each) for each in self.chain.call_many((GOVERNOR, "state", (i,)) for i in proposal_ids)]
+        return [
+            ProposalState(each)
+            for each in self.chain.call_many((GOVERNOR, "state", (i,)) for i in proposal_ids)
+        ]
 
     def tally(self, proposal_id: int) -> Tally:
         """Votes so far. Raises Refused (GovernorNonexistentProposal)."""

@@ -19,10 +19,25 @@ process.stdin.on('data', part => input += part).on('end', () => process.stdout.w
 """
 
 
+# By the file that holds each.
+CONTRACTS = {
+    "contracts/VoteToken.sol": "VoteToken",
+    "contracts/SalusGovernor.sol": "SalusGovernor",
+    "contracts/HospitalRegistry.sol": "HospitalRegistry",
+    "contracts/DatasetRegistry.sol": "DatasetRegistry",
+    "contracts/ConsentToken.sol": "ConsentToken",
+    "contracts/ModelRegistry.sol": "ModelRegistry",
+    "contracts/RewardPool.sol": "RewardPool",
+    "contracts/TrainingJobs.sol": "TrainingJobs",
+    "contracts/development/DevToken.sol": "DevToken",
+    "@openzeppelin/contracts/governance/TimelockController.sol": "TimelockController",
+}
+
+
 def sources() -> dict[str, dict[str, str]]:
-    """Every contract of the repository with all that it imports, by the paths that solc knows them by."""
+    """The contracts with all that they import, by the paths that solc knows them by."""
     found: dict[str, dict[str, str]] = {}
-    waiting = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "contracts").rglob("*.sol"))]
+    waiting = list(CONTRACTS)
     while waiting:
         name = waiting.pop()
         if name in found:
@@ -41,7 +56,7 @@ def sources() -> dict[str, dict[str, str]]:
 
 
 def compile_all(cache: Path) -> dict[str, dict[str, Any]]:
-    """``{"abi": …, "bytecode": "0x…", "links": …}`` by the name of each contract."""
+    """``{"abi": …, "bytecode": "0x…"}`` by the name of each contract."""
     request = json.dumps(
         {
             "language": "Solidity",
@@ -50,7 +65,7 @@ def compile_all(cache: Path) -> dict[str, dict[str, Any]]:
                 "evmVersion": "shanghai",
                 "optimizer": {"enabled": True, "runs": 200},
                 "outputSelection": {
-                    "*": {"*": ["abi", "evm.bytecode.object", "evm.bytecode.linkReferences"]}
+                    file: {contract: ["abi", "evm.bytecode.object"]} for file, contract in CONTRACTS.items()
                 },
             },
         }
@@ -71,13 +86,9 @@ def compile_all(cache: Path) -> dict[str, dict[str, Any]]:
         if errors:
             raise AssertionError("\n".join(errors))
         contracts = {
-            name: {
-                "abi": each["abi"],
-                "bytecode": "0x" + each["evm"]["bytecode"]["object"],
-                "links": each["evm"]["bytecode"]["linkReferences"],
-            }
-            for file in output["contracts"].values()
-            for name, each in file.items()
+            name: {"abi": each["abi"], "bytecode": "0x" + each["evm"]["bytecode"]["object"]}
+            for file, name in CONTRACTS.items()
+            for each in [output["contracts"][file][name]]
         }
         part = kept.with_suffix(".part")
         part.write_text(json.dumps(contracts))

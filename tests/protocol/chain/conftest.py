@@ -165,6 +165,8 @@ def funds_of(number: int) -> Funds:
 def pass_vote(world: World, calls: list[Call], description: str) -> int:
     """Propose, vote, queue, execute; returns the proposal's id."""
     votes = Votes(world.as_("holder-1"))
+    # A proposer's votes are counted a second before.
+    advance(votes.chain, 2)
     proposal_id: int = votes.propose(calls, description).event("ProposalCreated").args["proposalId"]
     advance(votes.chain, votes.voting_delay() + 1)
     votes.cast(proposal_id, "for")
@@ -190,8 +192,13 @@ def _deploy(rpc: Rpc, compiled: dict[str, Any]) -> Deployment:
     contracts: dict[str, str] = {}
 
     def create(name: str, *args: Any, kept_as: str | None = None) -> str:
-        constructor = next((each for each in compiled[name]["abi"] if each["type"] == "constructor"), {"inputs": []})
-        data = compiled[name]["bytecode"] + encode([abi.type_of(each) for each in constructor["inputs"]], args).hex()
+        constructor = next(
+            (each for each in compiled[name]["abi"] if each["type"] == "constructor"), {"inputs": []}
+        )
+        data = (
+            compiled[name]["bytecode"]
+            + encode([abi.type_of(each) for each in constructor["inputs"]], args).hex()
+        )
         sent = rpc.request("eth_sendTransaction", {"from": deployer, "data": data, "gas": hex(15_000_000)})
         receipt = rpc.request("eth_getTransactionReceipt", sent)
         if receipt["status"] != "0x1":

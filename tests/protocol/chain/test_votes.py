@@ -110,7 +110,9 @@ def test_refuses_what_cannot_be_proposed(world: World) -> None:
 
 def test_a_stranger_has_too_few_votes_to_propose(world: World) -> None:
     with pytest.raises(Refused) as refusal:
-        Votes(world.as_("stranger")).propose([Call("HospitalRegistry", "suspend", (1,))], "Suspend hospital 1")
+        Votes(world.as_("stranger")).propose(
+            [Call("HospitalRegistry", "suspend", (1,))], "Suspend hospital 1"
+        )
     assert refusal.value.name == "GovernorInsufficientProposerVotes"
     assert "has 0 votes; a proposal needs 1,000,000,000,000,000,000" in refusal.value.message
 
