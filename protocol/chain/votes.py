@@ -66,7 +66,7 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Tally:
-    """Votes in the token's smallest unit. ``quorum``: what ``for_`` and ``abstain`` must reach; None before the vote."""
+    """Votes in the token's smallest unit. ``quorum``: what for and abstain must reach; None before the vote."""
 
     for_: int
     against: int
