@@ -115,7 +115,13 @@ def propose_job(
 def matching_consents(chain: Chain, spec: JobSpec, researcher: str) -> list[Match]:
     """Every consent on the chain held against a spec: which would match, and why the others would not."""
     purpose = proposal_of(
-        spec, researcher=researcher, model_id=0, base_version=0, phases=Phases.of_seconds(1), reward_token="", reward_amount=0
+        spec,
+        researcher=researcher,
+        model_id=0,
+        base_version=0,
+        phases=Phases.of_seconds(1),
+        reward_token="",
+        reward_amount=0,
     ).purpose
     consents, datasets = Consents(chain), Datasets(chain)
     matches = []

@@ -59,6 +59,10 @@ class RoundRecord:
         """The merge that stands."""
         return self.merges[-1] if self.merges and not self.merges[-1].voided else None
 
+    def updates(self) -> list[Update]:
+        """The updates of all attempts."""
+        return [update for attempt in self.attempts.values() for update in attempt.updates]
+
     @property
     def merged_updates(self) -> list[Update]:
         """The updates that the standing merge sums, in the order of the chain; empty before it is merged."""
@@ -97,7 +101,22 @@ class JobRecord:
 
     def members(self, mask: int) -> list[int]:
         """The ids of the hospitals whose bits are set."""
-        return [hospital_id for hospital_id in self.hospital_ids if mask >> self.participants[hospital_id].index & 1]
+        return [
+            hospital_id
+            for hospital_id in self.hospital_ids
+            if mask >> self.participants[hospital_id].index & 1
+        ]
+
+    def vectors(self) -> list[VectorRef]:
+        """Every update and state of the job that was published, the voided ones too."""
+        return [
+            ref
+            for record in self.rounds.values()
+            for ref in [
+                *(update.ref for update in record.updates()),
+                *(merge.state for merge in record.merges),
+            ]
+        ]
 
     def round(self, number: int) -> RoundRecord:
         return self.rounds.setdefault(number, RoundRecord())
@@ -125,7 +144,9 @@ class JobRecord:
 
     def _on_Merged(self, event: Event, args: dict) -> None:
         state = VectorRef(args["state"]["cid"], args["state"]["root"])
-        merge = Merge(args["hospitalId"], args["attempt"], state, args["mergeDigest"], event, {args["hospitalId"]})
+        merge = Merge(
+            args["hospitalId"], args["attempt"], state, args["mergeDigest"], event, {args["hospitalId"]}
+        )
         self.round(args["round"]).merges.append(merge)
 
     def _on_Attested(self, event: Event, args: dict) -> None:

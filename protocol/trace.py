@@ -16,8 +16,8 @@ import numpy as np
 
 from protocol.chain.client import Chain
 from protocol.chain.consents import Purpose, Terms, reasons_against
-from protocol.chain.events import Event, events
 from protocol.chain.enums import ModelStatus
+from protocol.chain.events import Event, events
 from protocol.chain.models import Models
 from protocol.content import canonical, digests, vectors
 from protocol.content.cid import to_cid
@@ -113,14 +113,17 @@ class _Tracer:
         """A version: its base, its job, its release."""
         stored = self.models.version(model_id, number)
         created = self._events("ModelRegistry", ["ModelCreated"], modelId=model_id)[0]
-        root = Check(f"model {model_id} ({created.args['name']}), version {number}", detail=stored.status.name.lower())
+        root = Check(
+            f"model {model_id} ({created.args['name']}), version {number}", detail=stored.status.name.lower()
+        )
         added = self._events("ModelRegistry", ["VersionAdded"], modelId=model_id, version=number)
         root.add(
             "the record of the chain agrees with its events",
             len(added) == 1
             and added[0].args["jobId"] == stored.job_id
             and added[0].args["parent"] == stored.parent
-            and (added[0].args["state"]["cid"], added[0].args["state"]["root"]) == (stored.state.cid, stored.state.root),
+            and (added[0].args["state"]["cid"], added[0].args["state"]["root"])
+            == (stored.state.cid, stored.state.root),
         )
         ref = VectorRef(stored.state.cid, stored.state.root)
         if stored.status == ModelStatus.BASE or not stored.job_id:
@@ -197,7 +200,9 @@ class _Tracer:
         for consent_id in {participant.consent_id for participant in record.participants.values()}:
             for event in self._events("ConsentToken", consentId=consent_id):
                 if event.name == "ConsentMinted":
-                    lives[consent_id] = ConsentLife(event.args["hospitalId"], Terms.of(event.args["terms"]), event)
+                    lives[consent_id] = ConsentLife(
+                        event.args["hospitalId"], Terms.of(event.args["terms"]), event
+                    )
                 elif event.name == "ConsentRevoked":
                     lives[consent_id].revoked = event
                 elif event.name == "ConsentUsed":
@@ -212,7 +217,9 @@ class _Tracer:
             versions = self._events(
                 "DatasetRegistry", ["DatasetVersionRegistered"], datasetId=participant.dataset_id
             )
-            pinned = next((each for each in versions if each.args["version"] == participant.dataset_version), None)
+            pinned = next(
+                (each for each in versions if each.args["version"] == participant.dataset_version), None
+            )
             name = f"hospital {hospital_id}: dataset {participant.dataset_id}, version {participant.dataset_version}"
             if pinned is None or pinned.place > record.enrolments[hospital_id].place:
                 node.add(name, False, "was not registered before it enrolled")
@@ -249,12 +256,16 @@ class _Tracer:
             node.add("merged", False, "no merge stands")
             return None
         fetched = [
-            self._update(node, record, consents[record.participants[update.hospital_id].consent_id], update, state)
+            self._update(
+                node, record, consents[record.participants[update.hospital_id].consent_id], update, state
+            )
             for update in rounds.merged_updates
         ]
         asked = set(record.members(rounds.attempts[posted.attempt].participants))
         came = {update.hospital_id for update in rounds.merged_updates}
-        node.add("every participant's update is merged, each once", asked == came and len(came) == len(fetched))
+        node.add(
+            "every participant's update is merged, each once", asked == came and len(came) == len(fetched)
+        )
         accumulator = reduce(
             lambda a, update: digests.accumulate(a, update.hospital_id, update.ref.cid, update.ref.root),
             rounds.merged_updates,
@@ -273,7 +284,9 @@ class _Tracer:
     ) -> np.ndarray | None:
         participant = record.participants[update.hospital_id]
         timestamp = self.chain.timestamp(update.event.block)
-        reasons = consent.reasons_against(update.event, timestamp, update.hospital_id, record.proposal.purpose)
+        reasons = consent.reasons_against(
+            update.event, timestamp, update.hospital_id, record.proposal.purpose
+        )
         node = parent.add(f"update of hospital {update.hospital_id}")
         node.add(
             f"consent {participant.consent_id} was live and matched in block {update.event.block}",
@@ -283,7 +296,12 @@ class _Tracer:
         return self._vector(node, "bytes", update.ref, None if state is None else len(state))
 
     def _merge(
-        self, parent: Check, spec: JobSpec, posted: Merge, updates: list[np.ndarray | None], state: np.ndarray | None
+        self,
+        parent: Check,
+        spec: JobSpec,
+        posted: Merge,
+        updates: list[np.ndarray | None],
+        state: np.ndarray | None,
     ) -> np.ndarray | None:
         lanes = None if state is None else len(state)
         claimed = self._vector(parent, "state", posted.state, lanes)
@@ -292,7 +310,9 @@ class _Tracer:
             return claimed
         computed = merge(state, updates, spec.merge.server_step)
         same = vectors.reference(computed) == posted.state
-        parent.add("the merge, computed again", same, "the same bytes" if same else "another state than was posted")
+        parent.add(
+            "the merge, computed again", same, "the same bytes" if same else "another state than was posted"
+        )
         return computed if same else claimed
 
     def _attestations(self, parent: Check, record: JobRecord, posted: Merge, asked: set[int]) -> None:
@@ -301,12 +321,20 @@ class _Tracer:
         if len(attested) >= needed:
             parent.add("final", True, f"attested by {len(attested)} of {len(asked)}, {needed} are needed")
             return
-        silent = posted.final is not None and not posted.rejected and (
-            self.chain.timestamp(posted.final.block)
-            >= self.chain.timestamp(posted.event.block) + record.proposal.phases.check
+        silent = (
+            posted.final is not None
+            and not posted.rejected
+            and (
+                self.chain.timestamp(posted.final.block)
+                >= self.chain.timestamp(posted.event.block) + record.proposal.phases.check
+            )
         )
         detail = f"attested by {len(attested)} of {len(asked)}; "
-        parent.add("final", silent, detail + ("its check window passed in silence" if silent else "never became final"))
+        parent.add(
+            "final",
+            silent,
+            detail + ("its check window passed in silence" if silent else "never became final"),
+        )
 
     def _outcome(self, parent: Check, record: JobRecord, outcome: VectorRef) -> None:
         """Reports, their documents, the gate, and the candidate that came of it."""
@@ -348,7 +376,12 @@ class _Tracer:
         node = parent.add("release")
         governor = self._events("SalusGovernor")
         executed = next(
-            (each for each in governor if each.name == "ProposalExecuted" and each.tx_hash == released[0].tx_hash), None
+            (
+                each
+                for each in governor
+                if each.name == "ProposalExecuted" and each.tx_hash == released[0].tx_hash
+            ),
+            None,
         )
         if executed is None:
             node.add("by an executed proposal of the DAO", False, "released outside a proposal")
@@ -392,8 +425,16 @@ class _Tracer:
     def _claims(self, parent: Check, token: str) -> None:
         """The whole pool in this token: paid out + still held = paid in, and the pool has what it holds."""
         everything = self._events("RewardPool")
-        jobs = {each.args["jobId"] for each in everything if each.name == "Escrowed" and each.args["token"] == token}
-        paid_in = sum(each.args["amount"] for each in everything if each.name == "Escrowed" and each.args["jobId"] in jobs)
+        jobs = {
+            each.args["jobId"]
+            for each in everything
+            if each.name == "Escrowed" and each.args["token"] == token
+        }
+        paid_in = sum(
+            each.args["amount"]
+            for each in everything
+            if each.name == "Escrowed" and each.args["jobId"] in jobs
+        )
         paid_out = sum(
             each.args["amount"]
             for each in everything

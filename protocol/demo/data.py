@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from protocol.data import breast_cancer, heart_disease
-from protocol.data.splits import HospitalRecords
 from protocol.data.schema import DataSchema
+from protocol.data.splits import HospitalRecords
 from protocol.errors import DataUnavailable
 from protocol.templates import Template
 

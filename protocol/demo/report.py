@@ -87,12 +87,17 @@ class DemoReport:
         axes = figure.add_subplot()
         for index, hospital in enumerate(self.hospitals):
             colour = f"C{index}"
-            axes.plot(*zip(*hospital.curve, strict=True), color=colour, label=f"{hospital.name} (n={hospital.held_out_records})")
+            axes.plot(
+                *zip(*hospital.curve, strict=True),
+                color=colour,
+                label=f"{hospital.name} (n={hospital.held_out_records})",
+            )
             axes.axhline(hospital.alone, color=colour, linestyle=":", linewidth=1)
         numbers = sorted(set.intersection(*(set(dict(hospital.curve)) for hospital in self.hospitals)))
         total = sum(hospital.held_out_records for hospital in self.hospitals)
         pooled = [
-            sum(dict(hospital.curve)[number] * hospital.held_out_records for hospital in self.hospitals) / total
+            sum(dict(hospital.curve)[number] * hospital.held_out_records for hospital in self.hospitals)
+            / total
             for number in numbers
         ]
         axes.plot(numbers, pooled, color="black", linewidth=2.5, label=f"all held-out records (n={total})")
@@ -104,7 +109,11 @@ class DemoReport:
             color="grey",
             va="bottom",
         )
-        axes.set(xlabel="round", ylabel="accuracy on held-out records", title=f"{self.dataset}: one model, no record moved")
+        axes.set(
+            xlabel="round",
+            ylabel="accuracy on held-out records",
+            title=f"{self.dataset}: one model, no record moved",
+        )
         axes.legend(fontsize=8, title="solid: together, dotted: alone", title_fontsize=8)
         axes.grid(alpha=0.3)
         figure.savefig(path, dpi=120)
@@ -113,7 +122,16 @@ class DemoReport:
     def show(self, console: Console) -> None:
         """The tables."""
         accuracy = Table(title="Accuracy on held-out records", title_justify="left")
-        for name in ("hospital", "training", "held out", "rounds", "alone", "together", "gain", "alone, on all records"):
+        for name in (
+            "hospital",
+            "training",
+            "held out",
+            "rounds",
+            "alone",
+            "together",
+            "gain",
+            "alone, on all records",
+        ):
             accuracy.add_column(name, justify="left" if name == "hospital" else "right")
         for hospital in self.hospitals:
             accuracy.add_row(
@@ -136,7 +154,9 @@ class DemoReport:
             f"{self.pooled_together:.3f}",
         )
         console.print(accuracy)
-        console.print(f"Trained in one place on all records (which no hospital may do): {self.pooled_central:.3f}\n")
+        console.print(
+            f"Trained in one place on all records (which no hospital may do): {self.pooled_central:.3f}\n"
+        )
         self._show_payments(console)
         self._show_gas(console)
 
@@ -146,7 +166,8 @@ class DemoReport:
             table.add_column(name, justify="right" if name else "left")
         for hospital in self.hospitals:
             table.add_row(
-                hospital.name, *(_tokens(hospital.paid.get(fund, 0)) for fund in ("payout", "caregivers", "patients"))
+                hospital.name,
+                *(_tokens(hospital.paid.get(fund, 0)) for fund in ("payout", "caregivers", "patients")),
             )
         table.add_section()
         for account, amount in self.payments.items():

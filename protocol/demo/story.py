@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,29 +20,36 @@ from rich.console import Console
 
 from protocol.chain import duo
 from protocol.chain.accounts import Signer
-from protocol.chain.client import Chain, Receipt
+from protocol.chain.client import Chain
 from protocol.chain.consents import Consents, Terms
 from protocol.chain.deployment import Deployment
+from protocol.chain.enums import JobStatus, ModelStatus, Role, Support
 from protocol.chain.events import events
 from protocol.chain.hospitals import Funds, Hospitals
-from protocol.chain.enums import JobStatus, ModelStatus, Role, Support
 from protocol.chain.jobs import Jobs, Phases
 from protocol.chain.models import Models
 from protocol.chain.rewards import Rewards
 from protocol.chain.votes import Call, Votes
 from protocol.client import create_model, propose_job, pull_state, register_dataset
-from protocol.content import canonical, vectors
+from protocol.content import vectors
 from protocol.content.cid import to_cid
 from protocol.content.ipfs import Ipfs
 from protocol.content.vectors import VectorRef
 from protocol.data.dataset import Dataset
 from protocol.data.splits import HELD_OUT, TRAIN
 from protocol.demo.data import DemoData, HospitalRecords
-from protocol.demo.report import TOKEN_UNIT, DemoReport, HospitalResult, RoundResult, cost_of, gas_by_operation
+from protocol.demo.report import (
+    TOKEN_UNIT,
+    DemoReport,
+    HospitalResult,
+    RoundResult,
+    cost_of,
+    gas_by_operation,
+)
 from protocol.demo.view import RoundView
 from protocol.devnet import Devnet
 from protocol.devnet.deploy import HOLDERS
-from protocol.errors import DevnetError, SalusError
+from protocol.errors import DevnetError
 from protocol.learning import metrics, train
 from protocol.learning.merge import merge, quantise, weights
 from protocol.learning.zoo import layout
@@ -92,7 +98,10 @@ class Demo:
             self.network = devnet.up(self._line)
             self.ipfs = Ipfs(self.network.ipfs_api)
             self.chain = Chain(self.network.rpc_url, Deployment.load(devnet.deployment_file))
-            self._step(2, f"Contracts deployed; every right lies with the timelock {self.chain.address('TimelockController')}")
+            self._step(
+                2,
+                f"Contracts deployed; every right lies with the timelock {self.chain.address('TimelockController')}",
+            )
             self._cast()
             self._step(3, "The DAO admits the hospitals")
             self._admit()
@@ -102,13 +111,17 @@ class Demo:
             self._mint()
             self._step(6, "A researcher proposes a training job, its reward in escrow")
             job_id, spec, model_id = self._propose()
-            self._step(7, "Four nodes enrol, train, merge and check one another (8: one hospital revokes half-way)")
+            self._step(
+                7, "Four nodes enrol, train, merge and check one another (8: one hospital revokes half-way)"
+            )
             revoked, from_round = self._train(job_id, spec)
             record = self._record(job_id)
             version = record.ended.args["version"]
             if not record.ended.args["passed"]:
                 raise DevnetError("The job finished, but did not pass its gate.", "See `salus job show`.")
-            self._step(9, f"Version {model_id}@{version} is a candidate: token holders look, vote and release it")
+            self._step(
+                9, f"Version {model_id}@{version} is a candidate: token holders look, vote and release it"
+            )
             self._release(model_id, version)
             self._step(10, "Hospitals claim their rewards")
             paid, payments = self._claim(record)
@@ -137,7 +150,9 @@ class Demo:
                     records=records,
                     admin=self._account(f"{name}-admin"),
                     operator=self._account(f"{name}-operator"),
-                    funds=Funds(*(self._address(f"{name}-{fund}") for fund in ("payout", "caregivers", "patients"))),
+                    funds=Funds(
+                        *(self._address(f"{name}-{fund}") for fund in ("payout", "caregivers", "patients"))
+                    ),
                 )
             )
 
@@ -158,7 +173,11 @@ class Demo:
         new = [actor for actor in self.hospitals if registry.role_of(actor.admin.address)[1] == Role.NONE]
         if new:
             calls = [
-                Call("HospitalRegistry", "admit", (actor.name, actor.admin.address, actor.operator.address, actor.funds))
+                Call(
+                    "HospitalRegistry",
+                    "admit",
+                    (actor.name, actor.admin.address, actor.operator.address, actor.funds),
+                )
                 for actor in new
             ]
             self._pass(calls, f"Admit {', '.join(actor.name for actor in new)}")
@@ -185,7 +204,9 @@ class Demo:
             if folder.exists():
                 actor.dataset = Dataset.open(folder)
             else:
-                actor.dataset = Dataset.create(folder, self.data.schema, actor.records.records, actor.records.splits)
+                actor.dataset = Dataset.create(
+                    folder, self.data.schema, actor.records.records, actor.records.splits
+                )
             if actor.dataset.dataset_id is None:
                 register_dataset(self.chain.with_signer(actor.operator), self.ipfs, actor.dataset)
             self._line(
@@ -213,8 +234,12 @@ class Demo:
                 for consent_id in consents.ids_of_dataset(actor.dataset.dataset_id)
                 if consents.live([consent_id])
             ]
-            actor.consent_id = live[0] if live else consents.mint(terms).event("ConsentMinted").args["consentId"]
-            self._line(f"{actor.name}: consent {actor.consent_id}, HMB with PUB and NCU, a year, at most 100 rounds")
+            actor.consent_id = (
+                live[0] if live else consents.mint(terms).event("ConsentMinted").args["consentId"]
+            )
+            self._line(
+                f"{actor.name}: consent {actor.consent_id}, HMB with PUB and NCU, a year, at most 100 rounds"
+            )
 
     def _propose(self) -> tuple[int, JobSpec, int]:
         chain, template = self.chain.with_signer(self.researcher), self.data.template
@@ -243,7 +268,9 @@ class Demo:
             reward_amount=REWARD_WEI,
         )
         job_id = receipt.event("JobProposed").args["jobId"]
-        self._line(f"job {job_id}: {spec.rounds} rounds of {spec.model.architecture}, spec {to_cid(spec.digest)}")
+        self._line(
+            f"job {job_id}: {spec.rounds} rounds of {spec.model.architecture}, spec {to_cid(spec.digest)}"
+        )
         self._line("[yellow]privacy: none. This job's updates lie unmasked on IPFS[/yellow]")
         return job_id, spec, model_id
 
@@ -270,13 +297,16 @@ class Demo:
                 self._check_nodes()
                 time.sleep(0.2)
         if job.status == JobStatus.CANCELLED:
-            raise DevnetError(f"Job {job_id} was cancelled.", "The nodes' logs say why: .salus/hospitals/*/node.log.")
+            raise DevnetError(
+                f"Job {job_id} was cancelled.", "The nodes' logs say why: .salus/hospitals/*/node.log."
+            )
         self._merged_after = view.seconds
         record = self._record(job_id)
         revoked_from = next(
             number
             for number in range(1, spec.rounds + 1)
-            if revoker.hospital_id not in {update.hospital_id for update in record.round(number).merged_updates}
+            if revoker.hospital_id
+            not in {update.hospital_id for update in record.round(number).merged_updates}
         )
         self._line(f"{revoker.name} revoked consent {revoker.consent_id}: out from round {revoked_from}")
         return revoker, revoked_from
@@ -301,7 +331,10 @@ class Demo:
                 "caregivers": credit.caregivers,
                 "patients": credit.patients,
             }
-        for name, account in (("DAO", self.chain.address("TimelockController")), ("researcher", self.researcher.address)):
+        for name, account in (
+            ("DAO", self.chain.address("TimelockController")),
+            ("researcher", self.researcher.address),
+        ):
             rewards = Rewards(self.chain.with_signer(self.researcher))
             others[name] = rewards.credit_of(account, token)
             if others[name]:
@@ -340,7 +373,10 @@ class Demo:
         results = []
         for actor in self.hospitals:
             held_out = actor.dataset.arrays(HELD_OUT)
-            curve = [(number, metrics.evaluate(spec, state, *held_out).accuracy) for number, state in enumerate(states)]
+            curve = [
+                (number, metrics.evaluate(spec, state, *held_out).accuracy)
+                for number, state in enumerate(states)
+            ]
             alone = self._trained_alone(spec, states[0], [actor])
             results.append(
                 HospitalResult(
@@ -349,7 +385,8 @@ class Demo:
                     train_records=actor.dataset.train_records,
                     held_out_records=actor.dataset.held_out_records,
                     rounds=sum(
-                        actor.hospital_id in {update.hospital_id for update in record.round(number).merged_updates}
+                        actor.hospital_id
+                        in {update.hospital_id for update in record.round(number).merged_updates}
                         for number in range(1, spec.rounds + 1)
                     ),
                     alone=metrics.evaluate(spec, alone, *held_out).accuracy,
@@ -402,7 +439,9 @@ class Demo:
 
     def _pooled(self, spec: JobSpec, state: np.ndarray) -> float:
         """Accuracy over the held-out records of all hospitals."""
-        measured = [metrics.evaluate(spec, state, *actor.dataset.arrays(HELD_OUT)) for actor in self.hospitals]
+        measured = [
+            metrics.evaluate(spec, state, *actor.dataset.arrays(HELD_OUT)) for actor in self.hospitals
+        ]
         return sum(each.correct for each in measured) / sum(each.total for each in measured)
 
     def _rounds(self, record: JobRecord) -> list[RoundResult]:
@@ -416,7 +455,14 @@ class Demo:
         return results
 
     def _all_events(self, record: JobRecord) -> list:
-        contracts = ("HospitalRegistry", "DatasetRegistry", "ConsentToken", "ModelRegistry", "TrainingJobs", "RewardPool")
+        contracts = (
+            "HospitalRegistry",
+            "DatasetRegistry",
+            "ConsentToken",
+            "ModelRegistry",
+            "TrainingJobs",
+            "RewardPool",
+        )
         return [event for contract in contracts for event in events(self.chain, contract)]
 
     # -- the stage ---------------------------------------------------------------------------------------------------
@@ -439,9 +485,19 @@ class Demo:
                 [
                     *(sys.executable, "-m", "protocol.cli", "--home", str(actor.home)),
                     *("--rpc-url", self.network.rpc_url, "--ipfs-api", self.network.ipfs_api),
-                    *("--deployment", str(self.devnet.deployment_file), "--keystore", str(self.devnet.accounts.folder)),
+                    *(
+                        "--deployment",
+                        str(self.devnet.deployment_file),
+                        "--keystore",
+                        str(self.devnet.accounts.folder),
+                    ),
                     *("node", "run", "--account", f"{actor.name}-operator", "--until-idle"),
-                    *("--policy", str(actor.home / "policy.json"), "--password-file", str(self.devnet.accounts.password_file)),
+                    *(
+                        "--policy",
+                        str(actor.home / "policy.json"),
+                        "--password-file",
+                        str(self.devnet.accounts.password_file),
+                    ),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -462,7 +518,9 @@ class Demo:
                 raise DevnetError(f"The node of {actor.name} stopped: {' / '.join(tail)}")
 
     def _stop_nodes(self) -> None:
-        running = [actor.process for actor in self.hospitals if actor.process and actor.process.poll() is None]
+        running = [
+            actor.process for actor in self.hospitals if actor.process and actor.process.poll() is None
+        ]
         for process in running:
             process.send_signal(signal.SIGTERM)
         for process in running:

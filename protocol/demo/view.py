@@ -21,7 +21,9 @@ class RoundView:
         self._notes: list[str] = []
         self._round = 0
         self._since = time.monotonic()
-        self._live = Live(console=console, refresh_per_second=5, transient=True) if console.is_terminal else None
+        self._live = (
+            Live(console=console, refresh_per_second=5, transient=True) if console.is_terminal else None
+        )
 
     def __enter__(self) -> RoundView:
         if self._live:
@@ -47,7 +49,9 @@ class RoundView:
                 if not self._live:
                     self.console.print(
                         f"   round {self._round:>3} of {self.rounds}  {self.seconds[self._round]:5.1f} s  "
-                        + "  ".join(f"{name} {_figure(_job(statuses[name], job_id), 'loss')}" for name in self.names),
+                        + "  ".join(
+                            f"{name} {_figure(_job(statuses[name], job_id), 'loss')}" for name in self.names
+                        ),
                         highlight=False,
                     )
             self._round, self._since = job.round, now

@@ -20,8 +20,8 @@ from platformdirs import user_state_path
 from protocol.chain.client import Chain
 from protocol.chain.consents import Consents
 from protocol.chain.datasets import Datasets
-from protocol.chain.hospitals import Hospitals
 from protocol.chain.enums import JobStatus, Role
+from protocol.chain.hospitals import Hospitals
 from protocol.chain.jobs import Job, Jobs
 from protocol.content import canonical
 from protocol.content.ipfs import Ipfs
@@ -44,7 +44,8 @@ from protocol.spec import JobSpec
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.05
+LOOK_SECONDS = 1.0
 BACKOFF_SECONDS = 2.0
 ENDED = (JobStatus.FINISHED, JobStatus.CANCELLED)
 
@@ -65,7 +66,9 @@ class Node:
 
     def __init__(self, chain: Chain, ipfs: Ipfs, home: Path, policy: Policy) -> None:
         if chain.signer is None:
-            raise NodeError("A node needs its hospital's operator account.", "Give --account and its password.")
+            raise NodeError(
+                "A node needs its hospital's operator account.", "Give --account and its password."
+            )
         hospital_id, role = Hospitals(chain).role_of(chain.signer.address)
         if role != Role.OPERATOR:
             raise NodeError(
@@ -80,6 +83,7 @@ class Node:
         self.workers: dict[int, JobWorker] = {}
         self.refusals: dict[int, str] = {}
         self._ended: set[int] = set()
+        self._head, self._look_again_at = -1, 0.0
         self._lock = FileLock(_lock_path(chain, hospital_id), mode=0o600)
         self.status = NodeStatus(hospital_id, os.getpid(), time.time())
 
@@ -110,14 +114,18 @@ class Node:
             self._lock.release()
 
     def _turn(self) -> bool:
-        """One look at every job; whether any step was taken."""
+        """One look at every job; whether any step was taken. Between blocks only time passes: then a look a second."""
         try:
+            head = self.chain.head()
+            if head == self._head and time.monotonic() < self._look_again_at:
+                return False
+            self._head, self._look_again_at = head, time.monotonic() + LOOK_SECONDS
             self._look_for_jobs()
             return any([self._work(worker) for worker in list(self.workers.values())])
         except (ChainError, ContentError) as error:
             log.warning("%s", error)
             self._say(f"waiting: {error.message}")
-            time.sleep(BACKOFF_SECONDS)
+            self._look_again_at = time.monotonic() + BACKOFF_SECONDS
             return False
 
     def _look_for_jobs(self) -> None:
@@ -147,7 +155,9 @@ class Node:
             self._check_spec(spec, job_id)
             self._enrol(job_id, job, dataset)
         if spec.privacy.mechanism == "none":
-            log.warning("job %s: privacy: none. This hospital's updates are published unmasked on IPFS.", job_id)
+            log.warning(
+                "job %s: privacy: none. This hospital's updates are published unmasked on IPFS.", job_id
+            )
         self.ipfs.pin(job.spec_digest)
         self.workers[job_id] = JobWorker(
             self.jobs,

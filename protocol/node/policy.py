@@ -63,7 +63,9 @@ class Policy:
             raise InvalidInput(f"The admission policy {source} is not a JSON object.")
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(given) - known):
-            raise InvalidInput(f"The admission policy {source} has an unknown field: {unknown[0]}.", _known(known))
+            raise InvalidInput(
+                f"The admission policy {source} has an unknown field: {unknown[0]}.", _known(known)
+            )
         values: dict[str, object] = {}
         for field in fields(cls):
             if field.name not in given:
@@ -73,22 +75,30 @@ class Policy:
             value = given[field.name]
             if field.type.startswith("tuple"):
                 if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-                    raise InvalidInput(f"The admission policy {source}: `{field.name}` is not a list of strings.")
+                    raise InvalidInput(
+                        f"The admission policy {source}: `{field.name}` is not a list of strings."
+                    )
                 values[field.name] = tuple(value)
             else:
                 if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                    raise InvalidInput(f"The admission policy {source}: `{field.name}` is not a positive integer.")
+                    raise InvalidInput(
+                        f"The admission policy {source}: `{field.name}` is not a positive integer."
+                    )
                 values[field.name] = value
         return cls(**values)  # type: ignore[arg-type]
 
     def as_dict(self) -> dict[str, object]:
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        return {
+            key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
+        }
 
     def reasons_against(self, spec: JobSpec, researcher: str, train_records: int) -> list[str]:
         """Why this hospital would not join with so many training records, in words; empty when it would."""
         reasons = []
         if spec.model.architecture not in self.architectures:
-            reasons.append(f"architecture {spec.model.architecture} is not allowed here ({_list(self.architectures)})")
+            reasons.append(
+                f"architecture {spec.model.architecture} is not allowed here ({_list(self.architectures)})"
+            )
         else:
             reasons += self._costs_too_much(spec, train_records)
         if spec.purpose.permission not in self.purposes:
@@ -100,9 +110,13 @@ class Policy:
         if spec.rounds > self.max_rounds:
             reasons.append(f"{spec.rounds} rounds, at most {self.max_rounds} are allowed here")
         if spec.training.local_epochs > self.max_local_epochs:
-            reasons.append(f"{spec.training.local_epochs} local epochs, at most {self.max_local_epochs} are allowed here")
+            reasons.append(
+                f"{spec.training.local_epochs} local epochs, at most {self.max_local_epochs} are allowed here"
+            )
         if spec.hospitals.min < self.min_hospitals:
-            reasons.append(f"as few as {spec.hospitals.min} hospitals, at least {self.min_hospitals} are asked for here")
+            reasons.append(
+                f"as few as {spec.hospitals.min} hospitals, at least {self.min_hospitals} are asked for here"
+            )
         return reasons
 
     def _costs_too_much(self, spec: JobSpec, train_records: int) -> list[str]:
@@ -111,7 +125,9 @@ class Policy:
         memory = PROCESS_MIB + cost.memory_bytes // BYTES_PER_MIB
         reasons = []
         if cost.parameters > self.max_parameters:
-            reasons.append(f"{cost.parameters:,} parameters, at most {self.max_parameters:,} are allowed here")
+            reasons.append(
+                f"{cost.parameters:,} parameters, at most {self.max_parameters:,} are allowed here"
+            )
         if work > self.max_giga_multiply_adds:
             reasons.append(
                 f"a round computes {work:,} x 10^9 multiply-adds, at most {self.max_giga_multiply_adds:,} are allowed here"
@@ -132,7 +148,9 @@ class Policy:
         """Caps this process's data segment, so that a job cannot take the machine down."""
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         limit = self.max_memory_mib * BYTES_PER_MIB
-        resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+        resource.setrlimit(
+            resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard)
+        )
 
 
 EXAMPLE = Policy(

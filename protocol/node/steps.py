@@ -82,7 +82,9 @@ def _while_enrolling(view: View) -> Step:
         started = job.since + job.phases.enrol if over and job.enrolled < job.max_hospitals else 0
         return _in_turn(view, started, Step(Action.OPEN, "enrolment is over"))
     if over:
-        return _in_turn(view, job.since + job.phases.enrol, Step(Action.CANCEL, "too few hospitals enrolled in time"))
+        return _in_turn(
+            view, job.since + job.phases.enrol, Step(Action.CANCEL, "too few hospitals enrolled in time")
+        )
     return Step(Action.WAIT, f"{job.enrolled} of at most {job.max_hospitals} hospitals have enrolled")
 
 
@@ -93,29 +95,41 @@ def _while_paused(view: View) -> Step:
     if (job.present & view.live).bit_count() >= job.min_hospitals:
         return _in_turn(view, 0, Step(Action.OPEN, "enough hospitals are live again"))
     if view.now >= job.since + job.phases.pause:
-        return _in_turn(view, job.since + job.phases.pause, Step(Action.CANCEL, "the pause has lasted too long"))
-    return Step(Action.WAIT, f"fewer than {job.min_hospitals} hospitals are live; paused in round {job.round}")
+        return _in_turn(
+            view, job.since + job.phases.pause, Step(Action.CANCEL, "the pause has lasted too long")
+        )
+    return Step(
+        Action.WAIT, f"fewer than {job.min_hospitals} hospitals are live; paused in round {job.round}"
+    )
 
 
 def _while_running(view: View) -> Step:
     job, record, bit = view.job, view.round, _bit(view)
-    if record.participants & bit and not record.submitted & bit and not view.rejected:
-        if _consent_live(view):
-            return Step(Action.SUBMIT, f"round {job.round}, attempt {record.attempt}: this hospital's update is missing")
+    if record.participants & bit and not record.submitted & bit and not view.rejected and _consent_live(view):
+        return Step(
+            Action.SUBMIT,
+            f"round {job.round}, attempt {record.attempt}: this hospital's update is missing",
+        )
     if owed := _owed_attestation(view):
         return owed
     missing = record.participants & ~record.submitted
     if missing:
         deadline = record.since + job.phases.submit
         if view.now >= deadline:
-            return _in_turn(view, deadline, Step(Action.OPEN, f"{missing.bit_count()} updates missed their deadline"))
+            return _in_turn(
+                view, deadline, Step(Action.OPEN, f"{missing.bit_count()} updates missed their deadline")
+            )
         if missing & ~view.live:
-            return _in_turn(view, 0, Step(Action.OPEN, "a missing update can never come: its consent is dead"))
+            return _in_turn(
+                view, 0, Step(Action.OPEN, "a missing update can never come: its consent is dead")
+            )
         if stuck := _dispute_over(view):
             return stuck
         return Step(Action.WAIT, f"round {job.round}: {missing.bit_count()} updates are still to come")
     if view.in_line & bit:
-        return Step(Action.MERGE, f"round {job.round}: all updates are in, and it is this hospital's turn to merge")
+        return Step(
+            Action.MERGE, f"round {job.round}: all updates are in, and it is this hospital's turn to merge"
+        )
     if stuck := _dispute_over(view):
         return stuck
     over = max(record.since, view.merged_at) + record.submitted.bit_count() * job.phases.merge
@@ -141,7 +155,9 @@ def _while_reporting(view: View) -> Step:
     if not missing:
         return _in_turn(view, 0, Step(Action.FINISH, "every report is in"))
     if view.now >= deadline:
-        return _in_turn(view, deadline, Step(Action.FINISH, f"{missing.bit_count()} reports missed their deadline"))
+        return _in_turn(
+            view, deadline, Step(Action.FINISH, f"{missing.bit_count()} reports missed their deadline")
+        )
     return Step(Action.WAIT, f"{missing.bit_count()} reports are still to come")
 
 

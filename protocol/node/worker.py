@@ -7,14 +7,15 @@ IPFS are used after both their digests match, and a merge is believed only after
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from protocol.chain.consents import Consents
-from protocol.chain.events import events
 from protocol.chain.enums import JobStatus
-from protocol.chain.jobs import Jobs
+from protocol.chain.events import events
+from protocol.chain.jobs import Job, Jobs, Round
 from protocol.chain.models import Models
 from protocol.content import canonical, vectors
 from protocol.content.cid import to_cid
@@ -31,6 +32,8 @@ from protocol.record import JobRecord, RoundRecord
 from protocol.spec import PROTOCOL, JobSpec
 
 log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 30.0
 
 
 @dataclass
@@ -64,9 +67,11 @@ class JobWorker:
         self.spec, self.dataset, self.max_round_seconds = spec, dataset, max_round_seconds
         self.layout = zoo.layout(spec.model, spec.state)
         self.progress = Progress()
-        self.hospitals = jobs.hospitals_of(job_id)
         self._record = JobRecord(job_id)
-        self._read_to = -1
+        self._read_to = jobs.chain.deployment.block - 1
+        self._open_round = 0
+        self._pinned: set[bytes] | None = None
+        self._retry_at: dict[bytes, float] = {}
         self._states: dict[int, np.ndarray] = {}
         self._updates: dict[VectorRef, np.ndarray] = {}
         self._verdicts: dict[bytes, bool] = {}
@@ -75,14 +80,18 @@ class JobWorker:
     def tick(self) -> Step:
         """Looks at the job, takes one step and returns it."""
         view = self._view()
+        if view is None:
+            return Step(Action.WAIT, "the newest blocks are not confirmed yet")
         step = next_step(view)
         if step.action == Action.WAIT:
-            self._prefetch(view)
+            self._idle(view)
             return step
         if step.action in (Action.SUBMIT, Action.ATTEST, Action.REPORT) and view.job.round > 1:
             if not self._last_merge_holds(view.job.round - 1):
                 self._send("reject", view.job.round - 1, self._standing(view.job.round - 1).digest)
-                return Step(Action.WAIT, f"round {view.job.round - 1}: the merge is false; this hospital rejected it")
+                return Step(
+                    Action.WAIT, f"round {view.job.round - 1}: the merge is false; this hospital rejected it"
+                )
         match step.action:
             case Action.SUBMIT:
                 self._submit(view)
@@ -99,40 +108,53 @@ class JobWorker:
         return step
 
     def close(self) -> None:
-        """Forgets what only a running job needs."""
+        """Keeps every pin that this hospital owes, and forgets what only a running job needs."""
+        for ref in self._owed_pins():
+            self._try(self._pin, ref)
         self.journal.forget(self.job_id)
         self._updates.clear()
         self._states.clear()
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    def _view(self) -> View:
-        job, record = self.jobs.job_and_round(self.job_id)
-        if len(self.hospitals) != job.enrolled:
-            self.hospitals = self.jobs.hospitals_of(self.job_id)
+    def _view(self) -> View | None:
+        """The job as the chain has it now; None while its events lag behind its state, as unconfirmed ones do."""
         self._read_events()
-        last = self._record.round(job.round - 1).merge if job.round > 1 else None
+        if self.hospital_id not in self._record.participants:
+            return None
+        consents = [self._record.participants[each].consent_id for each in self._record.hospital_ids]
+        job, record, in_line, live = self.jobs.look(self.job_id, self._open_round, consents)
+        self._open_round = job.round
+        self._read_events()
+        last = self._round(job.round - 1).merge if job.round > 1 else None
+        if (job.round > 1 and last is None) or not self._has_updates_of(job, record):
+            return None
         return View(
             now=self.chain.now(),
             job=job,
             round=record,
             merged_at=self.chain.timestamp(last.event.block) if last else 0,
             me=self._record.participants[self.hospital_id],
-            in_line=self.jobs.mergers_in_line(self.job_id) if job.status == JobStatus.RUNNING else 0,
+            in_line=in_line if job.status == JobStatus.RUNNING else 0,
             rejected=bool(last and self.hospital_id in last.rejected),
             disputed=bool(last and last.rejected),
-            live=self._live(),
+            live=live,
         )
 
-    def _live(self) -> int:
-        participants = self._record.participants
-        return Consents(self.chain).live([participants[each].consent_id for each in self._record.hospital_ids])
+    def _has_updates_of(self, job: Job, record: Round) -> bool:
+        """Whether the events show every update that the open attempt's record counts."""
+        if job.status != JobStatus.RUNNING:
+            return True
+        attempt = self._round(job.round).attempts.get(record.attempt)
+        return attempt is not None and len(attempt.updates) >= record.submitted.bit_count()
 
     def _read_events(self) -> None:
         head = self.chain.head()
         if head > self._read_to:
             self._record.apply(
-                events(self.chain, "TrainingJobs", from_block=self._read_to + 1, to_block=head, jobId=self.job_id)
+                events(
+                    self.chain, "TrainingJobs", from_block=self._read_to + 1, to_block=head, jobId=self.job_id
+                )
             )
             self._read_to = head
 
@@ -160,24 +182,57 @@ class JobWorker:
         self._states[number] = state
         for old in [each for each in self._states if each < number - 1]:
             del self._states[old]
+        last_two = {update.ref for each in (number, number + 1) for update in self._round(each).updates()}
+        self._updates = {ref: x for ref, x in self._updates.items() if ref in last_two}
 
     def _update(self, ref: VectorRef) -> np.ndarray:
         if ref not in self._updates:
-            update = vectors.get_vector(self.ipfs, ref, self.layout.lanes)
-            self.ipfs.pin(ref.cid)
-            self._updates[ref] = update
+            self._updates[ref] = vectors.get_vector(self.ipfs, ref, self.layout.lanes)
         return self._updates[ref]
 
-    def _prefetch(self, view: View) -> None:
-        """Fetches one update that another hospital has sent, while there is nothing else to do."""
-        attempt = self._round(view.job.round).attempts.get(view.round.attempt) if view.job.round else None
+    def _idle(self, view: View) -> None:
+        """While there is nothing else to do: fetches what other hospitals have sent, then keeps pins until a block comes."""
+        attempt = self._round(view.job.round).attempts.get(view.round.attempt)
         for update in attempt.updates if attempt else []:
-            if update.ref not in self._updates:
-                try:
-                    self._update(update.ref)
-                except (ContentError, LearningError) as error:
-                    log.warning("update of hospital %s cannot be used: %s", update.hospital_id, error.message)
+            self._try(self._update, update.ref)
+        for ref in self._owed_pins():
+            if self.chain.head() > self._read_to:
                 return
+            self._try(self._pin, ref)
+
+    def _try(self, task: Callable[[VectorRef], object], ref: VectorRef) -> None:
+        """Does what can wait; after a failure it waits for ``RETRY_SECONDS``, so that one lost vector holds nothing up."""
+        if time.monotonic() < self._retry_at.get(ref.cid, 0.0):
+            return
+        try:
+            task(ref)
+        except (ContentError, LearningError) as error:
+            self._retry_at[ref.cid] = time.monotonic() + RETRY_SECONDS
+            log.warning("job %s: %s", self.job_id, error)
+
+    def _owed_pins(self) -> list[VectorRef]:
+        """Updates and states of the job that this hospital has not pinned yet; every participant keeps all of them."""
+        if self._pinned is None:
+            self._pinned = self.ipfs.pins()
+        return [ref for ref in self._record.vectors() if ref.cid not in self._pinned]
+
+    def _pin(self, ref: VectorRef) -> None:
+        """Pins a vector: from memory where it is still there, so that its bytes are kept even if nobody serves them."""
+        number = next(
+            (n for n in self._states if n and self._round(n).merge and self._round(n).merge.state == ref),
+            None,
+        )
+        known = self._updates.get(ref) if number is None else self._states[number]
+        if known is not None:
+            vectors.put_vector(self.ipfs, known)
+        else:
+            self.ipfs.pin(ref.cid)
+        self._kept(ref)
+
+    def _kept(self, ref: VectorRef) -> None:
+        """Notes that this hospital has just pinned a vector."""
+        if self._pinned is not None:
+            self._pinned.add(ref.cid)
 
     def _merged(self, number: int) -> np.ndarray:
         """The merge of round ``number``, computed here from the updates of its standing or open attempt."""
@@ -187,15 +242,13 @@ class JobWorker:
         return merge(self._state(number - 1), updates, self.spec.merge.server_step)
 
     def _last_merge_holds(self, number: int) -> bool:
-        """Whether the merge of round ``number`` is the one this hospital computes; pins the state when it is."""
+        """Whether the merge of round ``number`` is the one this hospital computes."""
         posted = self._standing(number)
         if posted.digest not in self._verdicts:
             computed = self._merged(number)
             holds = vectors.reference(computed) == posted.state
             if holds:
-                vectors.put_vector(self.ipfs, computed)
                 self._keep(number, computed)
-                self._updates = {}
             self._verdicts[posted.digest] = holds
         return self._verdicts[posted.digest]
 
@@ -233,6 +286,7 @@ class JobWorker:
             self.journal.write(context, update)
         ref = vectors.put_vector(self.ipfs, update)
         self._updates[ref] = update
+        self._kept(ref)
         attests = self._standing(job.round - 1).digest if job.round > 1 else bytes(32)
         self._send("submit", job.round, record.attempt, attests, ref)
 
@@ -242,6 +296,8 @@ class JobWorker:
             return
         computed = self._merged(number)
         ref = vectors.put_vector(self.ipfs, computed)
+        self._kept(ref)
+        self._keep(number, computed)
         self._send("merge", number, view.round.attempt, ref)
 
     def _report(self, view: View) -> None:

@@ -11,7 +11,9 @@ import pytest
 from protocol.errors import JournalError
 from protocol.node.journal import Context, Journal
 
-CONTEXT = Context("0x" + "aa" * 32, "0x" + "bb" * 20, 1, 2, 1, b"\x01" * 32, (1, 2, 3), ((1, 2), (1, 4), (1, 4)))
+CONTEXT = Context(
+    "0x" + "aa" * 32, "0x" + "bb" * 20, 1, 2, 1, b"\x01" * 32, (1, 2, 3), ((1, 2), (1, 4), (1, 4))
+)
 UPDATE = np.arange(-500, 500, dtype=np.int32)
 
 

@@ -90,7 +90,10 @@ def test_no_merger_came() -> None:
 
 
 def test_whoever_rejected_the_merge_does_not_build_on_it() -> None:
-    assert action(a_view(rejected=True, disputed=True, round=Round(ALL, 0, ALL, 0b1000, 0, 1, 0, 2_000))) == Action.WAIT
+    assert (
+        action(a_view(rejected=True, disputed=True, round=Round(ALL, 0, ALL, 0b1000, 0, 1, 0, 2_000)))
+        == Action.WAIT
+    )
 
 
 def test_a_dispute_that_stays_ends_the_job() -> None:
@@ -143,7 +146,13 @@ def test_an_ended_job_asks_for_nothing(status: JobStatus) -> None:
 
 @pytest.mark.parametrize(
     ("participants", "attested", "final"),
-    [(0b111, 0b011, True), (0b111, 0b001, False), (0b1111, 0b0111, True), (0b1111, 0b0011, False), (0b11, 0b11, True)],
+    [
+        (0b111, 0b011, True),
+        (0b111, 0b001, False),
+        (0b1111, 0b0111, True),
+        (0b1111, 0b0011, False),
+        (0b11, 0b11, True),
+    ],
 )
 def test_two_thirds_rounded_up(participants: int, attested: int, final: bool) -> None:
     assert is_final(Round(0, 0, participants, attested, 0, 1, 0, 0)) is final
