@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from protocol.chain.client import Chain, Receipt
 from protocol.chain.enums import Role
@@ -41,6 +42,32 @@ class Payment:
     to: str
     amount: int
     receipt: Receipt
+
+
+def units(amount: Decimal, token: Token) -> int:
+    """Whole tokens in the token's smallest unit. Raises InvalidInput when it has not so many decimals."""
+    found = amount.scaleb(token.decimals)
+    if found != found.to_integral_value():
+        raise InvalidInput(
+            f"{amount} {token.symbol} cannot be paid.", f"The token has {token.decimals} decimals."
+        )
+    return int(found)
+
+
+def require_reward(chain: Chain, token: Token, amount: int) -> None:
+    """Raises InvalidInput unless rewards may be paid in the token and the signer has so much (smallest unit) of it."""
+    if not Rewards(chain).is_allowed(token.address):
+        raise InvalidInput(
+            f"The DAO does not allow rewards in {token.symbol} ({token.address}).",
+            "`salus vote propose --call` can.",
+        )
+    held = chain.token_balance(token.address, chain.signer.address)
+    if held < amount:
+        whole = 10**token.decimals
+        raise InvalidInput(
+            f"Account {chain.signer.address} has {held / whole:,g} {token.symbol}; the reward is {amount / whole:,g}.",
+            "Fund it first; on a development network --mint-reward does.",
+        )
 
 
 def books(chain: Chain) -> list[Books]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +14,6 @@ import click
 from eth_utils import is_checksum_address, to_checksum_address
 
 from protocol.chain import duo
-from protocol.cli.output import TOKEN_DECIMALS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -131,20 +129,16 @@ class MondoType(click.ParamType):
 
 
 class AmountType(click.ParamType):
-    """Tokens, with a decimal point: 1000 or 0.5. Becomes the smallest unit (18 decimals)."""
+    """Whole tokens, with a decimal point: 1000 or 0.5."""
 
     name = "tokens"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        if isinstance(value, Decimal):
             return value
-        try:
-            units = Decimal(value.replace("_", "")).scaleb(TOKEN_DECIMALS)
-        except InvalidOperation:
-            self.fail(f"{value!r} is not an amount: write 1000 or 0.5.", param, ctx)
-        if not units.is_finite() or units <= 0 or units > MAX_UINT256 or units != units.to_integral_value():
-            self.fail(f"{value!r} is not an amount of tokens: more than 0, at most 18 decimals.", param, ctx)
-        return int(units)
+        if not re.fullmatch(r"[0-9]{1,60}(\.[0-9]{1,30})?", value) or not Decimal(value):
+            self.fail(f"{value!r} is not an amount of tokens: write 1000 or 0.5.", param, ctx)
+        return Decimal(value)
 
 
 ID = click.IntRange(1, MAX_UINT32)
@@ -174,8 +168,8 @@ def signing(command: F) -> F:
     )(command)
 
 
-def expiry(expires_in: int | None, expires_at: int | None, now: float | None = None) -> int:
+def expiry(expires_in: int | None, expires_at: int | None, now: int) -> int:
     """Unix seconds of the one of the two that was given. Raises click.UsageError for none or both."""
     if (expires_in is None) == (expires_at is None):
         raise click.UsageError("Say when it expires with one of --expires-in and --expires-at.")
-    return expires_at if expires_at is not None else int(time.time() if now is None else now) + expires_in
+    return expires_at if expires_at is not None else now + expires_in

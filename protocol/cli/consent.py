@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from protocol.chain import duo
+from protocol.chain.consents import ANYONE
 from protocol.cli.arguments import (
     COUNT,
     EXISTING_FILE,
@@ -26,11 +27,10 @@ from protocol.cli.arguments import (
 from protocol.cli.command import Group
 from protocol.cli.output import Result, done, facts, moment, next_commands, table, working
 from protocol.cli.session import Session
+from protocol.errors import InvalidInput
 
 if TYPE_CHECKING:
     from protocol.chain.consents import Consent, Terms
-
-ANYONE = "0x" + "00" * 20
 
 
 @click.group(cls=Group)
@@ -89,7 +89,7 @@ def mint(
     from protocol.chain.consents import Consents, SignedTerms
 
     if signature_file is None:
-        terms = _terms(**given)
+        terms = _terms(session, **given)
         consents = Consents(session.chain_as(account, password_file))
         receipt = consents.mint(terms)
     else:
@@ -149,9 +149,18 @@ def sign(
     The signature is good once, on this chain, until its deadline; a direct mint by `--signature` uses it up.
     """
     from protocol.chain.consents import Consents
+    from protocol.chain.datasets import Datasets
+    from protocol.chain.hospitals import Hospitals
 
-    terms = _terms(**given)
+    terms = _terms(session, **given)
     chain = session.chain_as(account, password_file)
+    hospital_id = Datasets(chain).hospital_of(terms.dataset_id)
+    admin = Hospitals(chain).hospital(hospital_id).admin
+    if admin != chain.signer.address:
+        raise InvalidInput(
+            f"Dataset {terms.dataset_id} is hospital {hospital_id}'s; only its admin {admin} can sign for it.",
+            f"This account is {chain.signer.address}: `salus account list`.",
+        )
     signed = Consents(chain).sign(terms, deadline=chain.now() + valid_for)
     signed.save(out)
     return Result(
@@ -270,6 +279,7 @@ def show(session: Session, consent_id: int) -> Result:
 
 
 def _terms(
+    session: Session,
     *,
     dataset_id: int | None,
     grantee: str | None,
@@ -283,7 +293,7 @@ def _terms(
     epsilon_budget: float,
 ) -> Terms:
     """The terms that the options spell. Raises click.UsageError where they contradict each other."""
-    from protocol.chain.consents import Terms
+    from protocol.chain.consents import Terms, require_sound
 
     for name, value in (
         ("--dataset", dataset_id),
@@ -296,17 +306,20 @@ def _terms(
         raise click.UsageError("--permission DS and --mondo go together: DS names one disease.")
     if ("GS" in modifiers) != (region is not None):
         raise click.UsageError("--modifier GS and --region go together: GS names one region.")
-    return Terms(
+    now = session.chain.now()
+    terms = Terms(
         dataset_id=dataset_id,
         grantee=grantee or ANYONE,
         permission=duo.Permission[permission],
         mondo=mondo or 0,
         modifiers=duo.bits(modifiers),
         region=region or 0,
-        expires_at=expiry(expires_in, expires_at),
+        expires_at=expiry(expires_in, expires_at, now),
         max_rounds=max_rounds,
         epsilon_budget_micro=round(epsilon_budget * 1_000_000),
     )
+    require_sound(terms, now)
+    return terms
 
 
 def state_of(consent: Consent, now: int) -> str:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from protocol.holdings import DatasetOverview
 
 
+SHOWN_COLUMNS = 4
+
+
 @click.group(cls=Group)
 def dataset() -> None:
     """A hospital's anonymised datasets. Records and salts stay in --home; the chain gets roots and counts."""
@@ -108,7 +111,7 @@ def register(
     Hospitals(chain).require_operator()
     with working("Reading and salting records") as work:
         if csv is None:
-            made = Dataset.open(folder)
+            made = Dataset.open(_existing(session, name))
         else:
             made = prepare(folder, _schema(schema), csv, held_out=held_out, seed=seed, patient=patient)
         work.say("Pinning schema and evidence, registering")
@@ -147,7 +150,7 @@ def append(
     from protocol.data.dataset import Dataset
     from protocol.data.preparing import extend
 
-    folder = _folder(session, name)
+    folder = _existing(session, name)
     if Dataset.open(folder).dataset_id is None:
         raise DataError(
             f"Dataset {name} is not registered yet.", f"Run `salus dataset register --name {name}` first."
@@ -250,7 +253,7 @@ def verify(
                 )
             ],
         )
-    made = Dataset.open(_folder(session, name))
+    made = Dataset.open(_existing(session, name))
     with working("Recomputing the root"):
         version = registered_version(session.chain, made)
     view: list[Any] = [
@@ -302,7 +305,7 @@ def backup(
     """Keep salts, commitments and keys in one encrypted file. Without its salts a dataset proves and trains no more."""
     from protocol.data.backup import backup as keep
 
-    folders = [_folder(session, name) for name in names] or _folders(session)
+    folders = [_existing(session, name) for name in names] or _folders(session)
     password = session.password(f"Password for {target}", password_file, confirm=True)
     with working("Encrypting"):
         kept = keep(
@@ -354,12 +357,21 @@ def _folders(session: Session) -> list[Path]:
 
 
 def _folder(session: Session, name: str) -> Path:
+    """The folder of a dataset of this home, there or not. Raises DataError for what is no name."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
         raise DataError(
             f"{name!r} is not a name for a dataset.",
             "Use 1 to 64 letters, digits, dots, dashes or underscores.",
         )
     return session.settings.home / "datasets" / name
+
+
+def _existing(session: Session, name: str) -> Path:
+    folder = _folder(session, name)
+    if not (folder / "manifest.json").is_file():
+        known = ", ".join(each.name for each in _folders(session)) or "none"
+        raise DataError(f"There is no dataset {name} in {session.settings.home}.", f"There is: {known}.")
+    return folder
 
 
 def _schema(schema: str) -> DataSchema:
@@ -447,7 +459,9 @@ def _document(found: DatasetOverview) -> dict[str, Any]:
 def _schema_words(found: DatasetOverview) -> str:
     if found.schema is None:
         return f"? {found.problem}"
-    return f"{found.schema.name}: {', '.join(found.schema.names)}"
+    columns, label = found.schema.names[:-1], found.schema.names[-1]
+    more = f" and {len(columns) - SHOWN_COLUMNS} more" if len(columns) > SHOWN_COLUMNS else ""
+    return f"{found.schema.name}: {label} from {', '.join(columns[:SHOWN_COLUMNS])}{more}"
 
 
 def _consent_words(number: int, consent: Any) -> str:

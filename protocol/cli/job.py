@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -176,7 +177,7 @@ def propose(
     spec_file: Path,
     model: ModelVersion | None,
     new_model: str | None,
-    reward: int,
+    reward: Decimal,
     token: str | None,
     mint_reward: bool,
     account: str,
@@ -185,17 +186,21 @@ def propose(
 ) -> Result:
     """Pin a job spec and propose it, its reward in escrow. Rounds that are not final are refunded."""
     from protocol.chain.jobs import Phases
+    from protocol.chain.rewards import Rewards
     from protocol.client import create_model, propose_job
     from protocol.drafts import fresh_base
+    from protocol.payments import require_reward, units
 
     if (model is None) == (new_model is None):
         raise click.UsageError("Give one of --model and --new-model.")
     spec = _read(spec_file)
     chain = session.chain_as(account, password_file)
-    token = token or _development_token(chain)
+    token = Rewards(chain).token(token or _development_token(chain))
+    amount = units(reward, token)
     with working("Pinning the spec") as work:
         if mint_reward:
-            chain.send("RewardToken", "mint", chain.signer.address, reward)
+            chain.send("RewardToken", "mint", chain.signer.address, amount)
+        require_reward(chain, token, amount)
         if model is None:
             work.say("Making the model")
             base = fresh_base(spec)
@@ -210,8 +215,8 @@ def propose(
             model_id=model.model_id,
             base_version=model.version,
             phases=Phases(**phases),
-            reward_token=token,
-            reward_amount=reward,
+            reward_token=token.address,
+            reward_amount=amount,
         )
     job_id = receipt.event("JobProposed").args["jobId"]
     return Result(
@@ -220,8 +225,8 @@ def propose(
             "model": model.model_id,
             "base_version": model.version,
             "spec": jobs_view.spec_document(spec),
-            "reward_token": token,
-            "reward_amount": str(reward),
+            "reward_token": token.address,
+            "reward_amount": str(amount),
             "tx_hash": receipt.tx_hash,
             "gas_used": receipt.gas_used,
         },
@@ -230,7 +235,7 @@ def propose(
             facts(
                 {
                     "model": model,
-                    "reward in escrow": f"{tokens(reward)} of {token}",
+                    "reward in escrow": f"{tokens(amount, token.decimals)} {token.symbol}",
                     "gas": f"{receipt.gas_used:,}",
                 }
             ),
@@ -330,14 +335,22 @@ def cancel(session: Session, job_id: int, account: str, password_file: Path | No
 
 
 def _read(spec_file: Path) -> JobSpec:
-    from protocol.content.canonical import MAX_DOCUMENT_BYTES
+    from protocol.content import canonical
     from protocol.spec import JobSpec
 
-    if spec_file.stat().st_size > MAX_DOCUMENT_BYTES:
+    if spec_file.stat().st_size > canonical.MAX_DOCUMENT_BYTES:
         raise InvalidInput(
-            f"{spec_file} has more than {MAX_DOCUMENT_BYTES:,} bytes, the most that a job spec may have."
+            f"{spec_file} has more than {canonical.MAX_DOCUMENT_BYTES:,} bytes, the most that a job spec may have."
         )
-    return JobSpec.parse(spec_file.read_bytes())
+    data = spec_file.read_bytes()
+    try:
+        canonical.loads(data)
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"{spec_file}: {error.message}",
+            f"To make a spec of a draft: salus job check {spec_file} --write spec.json.",
+        ) from error
+    return JobSpec.parse(data)
 
 
 def _write(session: Session, draft_file: Path, out: Path, model: ModelVersion | None) -> JobSpec:
@@ -369,9 +382,8 @@ def _development_token(chain: Any) -> str:
 
 
 def _verdict(spec: JobSpec, hospitals: set[int]) -> Any:
-    if len(hospitals) >= spec.hospitals.min:
-        return done(f"{len(hospitals)} hospitals could enrol; {spec.hospitals.min} are needed.")
-    return f"Only {len(hospitals)} hospitals could enrol; {spec.hospitals.min} are needed."
+    line = f"Hospitals that could enrol: {len(hospitals)}; needed: {spec.hospitals.min}."
+    return done(line) if len(hospitals) >= spec.hospitals.min else line
 
 
 def _dry_round(session: Session, spec: JobSpec, name: str) -> tuple[dict[str, Any], Any]:

@@ -53,7 +53,7 @@ def spec_facts(spec: JobSpec) -> dict[str, object]:
     return {
         "title": spec.title,
         "spec": to_cid(spec.digest),
-        "model": f"{spec.model.architecture} {spec.model.parameters}",
+        "architecture": f"{spec.model.architecture}, {_parameters(spec.model.parameters)}",
         "training": f"{spec.rounds} rounds of {spec.training.local_epochs} local epochs, {optimiser.name} at"
         f" {optimiser.learning_rate:g}, batches of {spec.training.batch_size}, {spec.training.loss}",
         "privacy": spec.privacy.mechanism,
@@ -330,6 +330,10 @@ def _ending(found: JobOverview) -> str:
     if args["passed"]:
         return f"Finished: {right}. Version {found.job.model_id}@{args['version']} is its outcome."
     return f"Finished: {right}. The gate of {found.job.gate_bps / 100:g} % was not passed; no version came of it."
+
+
+def _parameters(parameters: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in parameters.items())
 
 
 def _metrics(each: Reported) -> list[str]:

@@ -30,6 +30,7 @@ from protocol.errors import SalusError
 PIPED_WIDTH = 200
 SHOW_PROGRESS_AFTER_SECONDS = 1.0
 TOKEN_DECIMALS = 18
+SHOWN_DECIMALS = 6
 
 PRIVACY_NONE = "privacy: none — this job's updates lie unmasked on IPFS"
 
@@ -160,14 +161,15 @@ def table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", empty: str = ""
 ) -> RenderableType:
     """A table; a column named ``>name`` is right-aligned. ``empty`` is said when there is no row."""
-    drawn = Table(title=title or None, title_justify="left", title_style="bold")
+    drawn = Table()
     for column in columns:
         drawn.add_column(
             column.removeprefix(">"), justify="right" if column.startswith(">") else "left", overflow="fold"
         )
     for row in rows:
         drawn.add_row(*(Text(plain(cell)) for cell in row))
-    return drawn if drawn.row_count or not empty else Text(empty)
+    shown = drawn if drawn.row_count or not empty else Text(empty)
+    return Group(Text(plain(title), style="bold"), shown) if title else shown
 
 
 def facts(pairs: Mapping[str, object]) -> RenderableType:
@@ -193,9 +195,9 @@ def next_commands(*commands: str) -> RenderableType:
 
 
 def tokens(amount: int, decimals: int = TOKEN_DECIMALS) -> str:
-    """An amount in the token's smallest unit, as people read it: 1,250.5."""
+    """An amount in the token's smallest unit, as people read it: 1,250.5. JSON has it to the last unit."""
     whole, part = divmod(amount, 10**decimals)
-    fraction = f"{part:0{decimals}d}".rstrip("0")
+    fraction = f"{part:0{decimals}d}"[:SHOWN_DECIMALS].rstrip("0")
     return f"{whole:,}.{fraction}" if fraction else f"{whole:,}"
 
 

@@ -100,7 +100,7 @@ def show(session: Session, proposal: int, no_trace: bool) -> Result:
                 "what": found.description,
                 "calls": "\n".join(each.in_words for each in found.calls),
                 "proposer": found.proposer,
-                "state": f"{state.name.lower()}: {STATES[state]}",
+                "state": STATES[state],
                 "voting": f"{moment(found.vote_start)} to {moment(found.vote_end)}",
             }
         ),
@@ -238,7 +238,7 @@ def status(session: Session) -> Result:
                     (
                         each.number,
                         each.description,
-                        f"{state.name.lower()}: {STATES[state]}",
+                        STATES[state],
                         moment(each.vote_end),
                     )
                     for each, state in zip(found, states, strict=True)
