@@ -116,6 +116,13 @@ class Dataset:
             raise DataError(f"{folder} exists already.", "Append to that dataset, or choose another name.")
         lines, sides = _checked(schema, records, splits, 0)
         salts = os.urandom(SALT_BYTES * len(lines))
+        manifest = {
+            "format": FORMAT,
+            "schema": to_cid(schema.digest()),
+            "profile": PROFILE,
+            "dataset_id": None,
+            "versions": [_version(schema, lines, salts, sides, source)],
+        }
         part: Path | None = None
         try:
             folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -125,19 +132,13 @@ class Dataset:
             files.write_new(part / "salts.bin", salts)
             files.write_new(part / "splits.bin", sides)
             files.write_new(part / "split.key", split_key or os.urandom(32))
-            manifest = {
-                "format": FORMAT,
-                "schema": to_cid(schema.digest()),
-                "profile": PROFILE,
-                "dataset_id": None,
-                "versions": [_version(schema, lines, salts, sides, source)],
-            }
             files.write_new(part / MANIFEST, json.dumps(manifest, indent=2).encode())
             part.rename(folder)
         except OSError as error:
-            if part is not None:
-                shutil.rmtree(part, ignore_errors=True)
             raise DataError(f"{folder} cannot be written: {error.strerror}.", "Is the disk full?") from error
+        finally:
+            if part is not None and part.exists():
+                shutil.rmtree(part, ignore_errors=True)
         return cls.open(folder)
 
     @classmethod

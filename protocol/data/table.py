@@ -68,7 +68,7 @@ def _table(name: str, file: TextIO, schema: DataSchema, also: tuple[str, ...], l
         others = {column: header.index(column) for column in also if column in header}
         suspects = [i for i, column in enumerate(header) if column not in also]
         kept: dict[str, list[str]] = {column: [] for column in others}
-        for cells in lines:
+        for cells in filter(None, lines):
             row = f"{name}, row {len(records) + 1}"
             if len(cells) != len(header):
                 raise DataError(f"{row}: {len(cells)} cells where the header has {len(header)}.")

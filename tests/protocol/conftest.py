@@ -11,6 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A shared or slow machine is no reason to fail.
+settings.register_profile("salus", deadline=None)
+settings.load_profile("salus")
 
 ROOT = Path(__file__).resolve().parents[2]
 JSIPFS = ROOT / "node_modules" / ".bin" / "jsipfs"
