@@ -72,7 +72,6 @@ def test_a_stated_split_that_cuts_through_a_patient_is_refused(write, tmp_path):
 @pytest.mark.parametrize(
     ("patient", "reason"),
     [
-        ("absent", "no column 'absent'"),
         ("age", "part of the schema"),
         ("pid", "row 3, column 'pid': missing"),
     ],
