@@ -1,7 +1,7 @@
 """What a person does in several steps at once: pin the documents, then tell the chain.
 
-Each function validates first, pins next and sends last, so that a refusal leaves files, pins and chain as they were, and
-work that died half-way can simply be done again. The command line and the demonstration both call these.
+Each function validates first, pins next and sends last, so that a refusal leaves files, pins and chain as they were,
+and work that died half-way can simply be done again. The command line and the demonstration both call these.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def matching_consents(chain: Chain, spec: JobSpec, researcher: str) -> list[Matc
 
 
 def pull_state(chain: Chain, ipfs: Ipfs, model_id: int, version: int) -> tuple[JobSpec | None, np.ndarray]:
-    """A version's state, int32[lanes], matched to both digests, and the spec of the job that made it (None for a base)."""
+    """A version's state, int32[lanes], matched to both digests, and the spec of its job (None for a base)."""
     stored = Models(chain).version(model_id, version)
     state = vectors.get_vector(ipfs, VectorRef(stored.state.cid, stored.state.root), None)
     if not stored.job_id:

@@ -56,7 +56,7 @@ def proposal_of(
 def differences(spec: JobSpec, proposal: Proposal) -> list[str]:
     """Where the chain's proposal says something else than the spec, in words; empty when they agree.
 
-    The spec does not say who proposes, on which model's version, with which reward and deadlines: those are the chain's.
+    The spec does not say who proposes, on which model's version, with which reward and deadlines: the chain does.
     """
     expected = proposal_of(
         spec,

@@ -6,8 +6,9 @@ same way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from protocol.chain.events import Event
 from protocol.chain.jobs import Participant, Proposal
@@ -124,55 +125,44 @@ class JobRecord:
     def apply(self, events: Iterable[Event]) -> None:
         """Adds events of this job, in the order of the chain."""
         for event in events:
-            if handler := getattr(self, f"_on_{event.name}", None):
-                handler(event, event.args)
+            self._apply(event, event.args)
 
-    def _on_JobProposed(self, event: Event, args: dict) -> None:
-        self.proposal, self.proposed = Proposal.of(args["proposal"]), event
+    def _apply(self, event: Event, args: Mapping[str, Any]) -> None:
+        match event.name:
+            case "JobProposed":
+                self.proposal, self.proposed = Proposal.of(args["proposal"]), event
+            case "Enrolled":
+                self.participants[args["hospitalId"]] = Participant.of(args["participant"])
+                self.enrolments[args["hospitalId"]] = event
+            case "AttemptOpened":
+                self.round(args["round"]).attempts[args["attempt"]] = Attempt(args["participants"])
+            case "UpdateSubmitted":
+                update = Update(args["hospitalId"], _vector(args["update"]), args["epsilonTotalMicro"], event)
+                self.round(args["round"]).attempts[args["attempt"]].updates.append(update)
+            case "Merged":
+                merger, state = args["hospitalId"], _vector(args["state"])
+                merge = Merge(merger, args["attempt"], state, args["mergeDigest"], event, {merger})
+                self.round(args["round"]).merges.append(merge)
+            case "Attested":
+                self.round(args["round"]).merges[-1].attested.add(args["hospitalId"])
+            case "Rejected":
+                self.round(args["round"]).merges[-1].rejected.add(args["hospitalId"])
+            case "MergeVoided":
+                self.round(args["round"]).merges[-1].voided = True
+                self.reports.clear()
+                self.reporting = None
+            case "RoundFinal":
+                self.round(args["round"]).merges[-1].final = event
+            case "ReportingOpened":
+                self.reporting = event
+            case "Reported":
+                report = Report(
+                    args["hospitalId"], args["correct"], args["total"], args["metricsDigest"], event
+                )
+                self.reports[report.hospital_id] = report
+            case "JobFinished" | "JobCancelled":
+                self.ended = event
 
-    def _on_Enrolled(self, event: Event, args: dict) -> None:
-        self.participants[args["hospitalId"]] = Participant.of(args["participant"])
-        self.enrolments[args["hospitalId"]] = event
 
-    def _on_AttemptOpened(self, event: Event, args: dict) -> None:
-        self.round(args["round"]).attempts[args["attempt"]] = Attempt(args["participants"])
-
-    def _on_UpdateSubmitted(self, event: Event, args: dict) -> None:
-        ref = VectorRef(args["update"]["cid"], args["update"]["root"])
-        update = Update(args["hospitalId"], ref, args["epsilonTotalMicro"], event)
-        self.round(args["round"]).attempts[args["attempt"]].updates.append(update)
-
-    def _on_Merged(self, event: Event, args: dict) -> None:
-        state = VectorRef(args["state"]["cid"], args["state"]["root"])
-        merge = Merge(
-            args["hospitalId"], args["attempt"], state, args["mergeDigest"], event, {args["hospitalId"]}
-        )
-        self.round(args["round"]).merges.append(merge)
-
-    def _on_Attested(self, event: Event, args: dict) -> None:
-        self.round(args["round"]).merges[-1].attested.add(args["hospitalId"])
-
-    def _on_Rejected(self, event: Event, args: dict) -> None:
-        self.round(args["round"]).merges[-1].rejected.add(args["hospitalId"])
-
-    def _on_MergeVoided(self, event: Event, args: dict) -> None:
-        self.round(args["round"]).merges[-1].voided = True
-        self.reports.clear()
-        self.reporting = None
-
-    def _on_RoundFinal(self, event: Event, args: dict) -> None:
-        self.round(args["round"]).merges[-1].final = event
-
-    def _on_ReportingOpened(self, event: Event, args: dict) -> None:
-        self.reporting = event
-
-    def _on_Reported(self, event: Event, args: dict) -> None:
-        self.reports[args["hospitalId"]] = Report(
-            args["hospitalId"], args["correct"], args["total"], args["metricsDigest"], event
-        )
-
-    def _on_JobFinished(self, event: Event, args: dict) -> None:
-        self.ended = event
-
-    def _on_JobCancelled(self, event: Event, args: dict) -> None:
-        self.ended = event
+def _vector(digests: Mapping[str, bytes]) -> VectorRef:
+    return VectorRef(digests["cid"], digests["root"])

@@ -94,9 +94,13 @@ class ConsentLife:
 
 
 def trace(
-    chain: Chain, ipfs: Ipfs, model_id: int, version: int, progress: Callable[[str], None] = lambda line: None
+    chain: Chain,
+    ipfs: Ipfs,
+    model_id: int,
+    version: int,
+    progress: Callable[[str], None] = lambda _line: None,
 ) -> Check:
-    """Re-checks a version and its lineage down to the base. Raises only when it cannot look: no chain, no such version."""
+    """Re-checks a version and its lineage down to the base. Raises only when it cannot look: no chain, no version."""
     return _Tracer(chain, ipfs, progress).version(model_id, version)
 
 

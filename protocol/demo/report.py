@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from protocol.chain import abi
 from protocol.chain.client import Chain
 from protocol.chain.events import Event
 
@@ -197,21 +196,9 @@ def gas_by_operation(chain: Chain, events: list[Event]) -> dict[str, list[int]]:
     """Gas of each transaction behind the events, by contract function."""
     used: dict[str, list[int]] = defaultdict(list)
     for tx_hash in dict.fromkeys(event.tx_hash for event in events):
-        operation, gas = cost_of(chain, tx_hash)
+        operation, gas = chain.cost_of(tx_hash)
         used[operation].append(gas)
     return dict(sorted(used.items()))
-
-
-def cost_of(chain: Chain, tx_hash: str) -> tuple[str, int]:
-    """What a transaction called, as in ``TrainingJobs.submit``, and the gas that it used."""
-    transaction = chain.rpc.request("eth_getTransactionByHash", tx_hash)
-    gas = int(chain.rpc.request("eth_getTransactionReceipt", tx_hash)["gasUsed"], 16)
-    contract = chain.deployment.name_of(transaction["to"] or "")
-    if contract is None:
-        return "other", gas
-    selector = bytes.fromhex(transaction["input"][2:10])
-    names = {entry.selector: name for name, entry in abi.load(contract).functions.items()}
-    return f"{contract}.{names.get(selector, '0x' + selector.hex())}", gas
 
 
 def _tokens(amount: int) -> str:

@@ -24,7 +24,7 @@ from protocol.chain.client import Chain
 from protocol.chain.consents import Consents, Terms
 from protocol.chain.deployment import Deployment
 from protocol.chain.enums import JobStatus, ModelStatus, Role, Support
-from protocol.chain.events import events
+from protocol.chain.events import Event, events
 from protocol.chain.hospitals import Funds, Hospitals
 from protocol.chain.jobs import Jobs, Phases
 from protocol.chain.models import Models
@@ -43,7 +43,6 @@ from protocol.demo.report import (
     DemoReport,
     HospitalResult,
     RoundResult,
-    cost_of,
     gas_by_operation,
 )
 from protocol.demo.view import RoundView
@@ -55,6 +54,7 @@ from protocol.learning.merge import merge, quantise, weights
 from protocol.learning.zoo import layout
 from protocol.node.policy import Policy
 from protocol.record import JobRecord
+from protocol.results import reported
 from protocol.spec import JobSpec
 from protocol.trace import Check, trace
 
@@ -111,9 +111,7 @@ class Demo:
             self._mint()
             self._step(6, "A researcher proposes a training job, its reward in escrow")
             job_id, spec, model_id = self._propose()
-            self._step(
-                7, "Four nodes enrol, train, merge and check one another (8: one hospital revokes half-way)"
-            )
+            self._step(7, "A node for each hospital: they enrol, train, merge in turn and check one another")
             revoked, from_round = self._train(job_id, spec)
             record = self._record(job_id)
             version = record.ended.args["version"]
@@ -122,7 +120,7 @@ class Demo:
             self._step(
                 9, f"Version {model_id}@{version} is a candidate: token holders look, vote and release it"
             )
-            self._release(model_id, version)
+            self._release(record, model_id, version)
             self._step(10, "Hospitals claim their rewards")
             paid, payments = self._claim(record)
             self._step(11, f"Anyone re-checks {model_id}@{version}, from chain and IPFS alone")
@@ -210,8 +208,8 @@ class Demo:
             if actor.dataset.dataset_id is None:
                 register_dataset(self.chain.with_signer(actor.operator), self.ipfs, actor.dataset)
             self._line(
-                f"{actor.name}: dataset {actor.dataset.dataset_id}, {actor.dataset.train_records} records for training, "
-                f"{actor.dataset.held_out_records} held out; root {actor.dataset.root.hex()[:16]}…"
+                f"{actor.name}: dataset {actor.dataset.dataset_id}, {actor.dataset.train_records} records to train on,"
+                f" {actor.dataset.held_out_records} held out; root {actor.dataset.root.hex()[:16]}…"
             )
 
     def _mint(self) -> None:
@@ -291,7 +289,7 @@ class Demo:
                 if not revoked and job.status == JobStatus.RUNNING and job.round > spec.rounds // 2:
                     Consents(self.chain.with_signer(revoker.admin)).revoke(revoker.consent_id)
                     revoked = True
-                    view.note(f"{revoker.name} has revoked its consent")
+                    view.note(f"[bold] 8[/bold] Half-way {revoker.name} revokes its consent")
                 if job.status in (JobStatus.FINISHED, JobStatus.CANCELLED):
                     break
                 self._check_nodes()
@@ -311,10 +309,13 @@ class Demo:
         self._line(f"{revoker.name} revoked consent {revoker.consent_id}: out from round {revoked_from}")
         return revoker, revoked_from
 
-    def _release(self, model_id: int, version: int) -> None:
+    def _release(self, record: JobRecord, model_id: int, version: int) -> None:
         """Token holders look at what `salus vote show` prints, and vote."""
         if Models(self.chain).version(model_id, version).status != ModelStatus.CANDIDATE:
             raise DevnetError(f"Version {model_id}@{version} is no candidate.")
+        for each in reported(self.ipfs, record):
+            name = next(actor.name for actor in self.hospitals if actor.hospital_id == each.hospital_id)
+            self._line(f"{name}: {each.correct} of {each.total} right ({each.accuracy:.3f})")
         checked = trace(self.chain, self.ipfs, model_id, version)
         self._line(f"trace of the candidate: {'holds' if checked.holds else 'does not hold'}")
         self._pass([Call("ModelRegistry", "release", (model_id, version))], f"Release {model_id}@{version}")
@@ -411,7 +412,7 @@ class Demo:
             pooled_together=self._pooled(spec, states[-1]),
             pooled_central=self._pooled(spec, self._trained_alone(spec, states[0], self.hospitals)),
             rounds=self._rounds(record),
-            gas=gas_by_operation(self.chain, self._all_events(record)),
+            gas=gas_by_operation(self.chain, self._all_events()),
             payments=payments,
             reward_token="RewardToken",
             books={
@@ -449,12 +450,12 @@ class Demo:
         for number in range(1, record.proposal.rounds + 1):
             merged = record.round(number).merge
             mined = [*(update.event for update in record.round(number).merged_updates), merged.event]
-            gas = sum(cost_of(self.chain, event.tx_hash)[1] for event in mined)
+            gas = sum(self.chain.cost_of(event.tx_hash)[1] for event in mined)
             seconds = self._merged_after.get(number, 0.0)
             results.append(RoundResult(number, len(record.round(number).merged_updates), seconds, gas))
         return results
 
-    def _all_events(self, record: JobRecord) -> list:
+    def _all_events(self) -> list[Event]:
         contracts = (
             "HospitalRegistry",
             "DatasetRegistry",

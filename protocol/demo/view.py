@@ -38,7 +38,7 @@ class RoundView:
         """A line that stays."""
         self._notes.append(text)
         if not self._live:
-            self.console.print(f"   {text}", highlight=False)
+            self.console.print(text, highlight=False)
 
     def update(self, job: Job, statuses: dict[str, dict], job_id: int) -> None:
         """Shows the job as the chain has it, and what each node says of itself."""
@@ -76,7 +76,7 @@ class RoundView:
                 _figure(mine, "train_seconds"),
                 f"{mine.get('gas_used', 0):,}",
             )
-        return Group(table, *(Text(note, style="yellow") for note in self._notes))
+        return Group(table, *(Text.from_markup(note, style="yellow") for note in self._notes))
 
 
 def _job(status: dict, job_id: int) -> dict:

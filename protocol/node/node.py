@@ -1,7 +1,7 @@
 """The hospital's daemon: finds jobs that its policy and consents allow, enrols, and works on them until they end.
 
-It opens no port and needs outbound connections only: to a chain node and an IPFS daemon. After a crash at any point it is simply
-started again: it reads chain and IPFS and goes on.
+It opens no port and needs outbound connections only: to a chain node and an IPFS daemon. After a crash at any point it
+is simply started again: it reads chain and IPFS and goes on.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from protocol.chain.client import Chain
 from protocol.chain.consents import Consents
 from protocol.chain.datasets import Datasets
 from protocol.chain.enums import JobStatus, Role
+from protocol.chain.events import events
 from protocol.chain.hospitals import Hospitals
 from protocol.chain.jobs import Job, Jobs
 from protocol.content import canonical
@@ -31,15 +32,18 @@ from protocol.errors import (
     AlreadyRunning,
     ChainError,
     ContentError,
+    InvalidInput,
     NodeError,
     Refused,
     SalusError,
 )
 from protocol.node.journal import Journal
 from protocol.node.policy import Policy
+from protocol.node.retention import Retained, releasable
 from protocol.node.steps import Action
 from protocol.node.worker import JobWorker
 from protocol.proposal import differences
+from protocol.record import JobRecord
 from protocol.spec import JobSpec
 
 log = logging.getLogger(__name__)
@@ -83,6 +87,7 @@ class Node:
         self.workers: dict[int, JobWorker] = {}
         self.refusals: dict[int, str] = {}
         self._ended: set[int] = set()
+        self._retained: dict[int, Retained] = {}
         self._head, self._look_again_at = -1, 0.0
         self._lock = FileLock(_lock_path(chain, hospital_id), mode=0o600)
         self.status = NodeStatus(hospital_id, os.getpid(), time.time())
@@ -121,6 +126,8 @@ class Node:
                 return False
             self._head, self._look_again_at = head, time.monotonic() + LOOK_SECONDS
             self._look_for_jobs()
+            if self._retained and not self.workers:
+                self._release_pins()
             return any([self._work(worker) for worker in list(self.workers.values())])
         except (ChainError, ContentError) as error:
             log.warning("%s", error)
@@ -133,14 +140,35 @@ class Node:
             if job_id in self.workers or job_id in self.refusals or job_id in self._ended:
                 continue
             job = self.jobs.job(job_id)
-            if job.status in ENDED:
-                self._ended.add(job_id)
-                continue
             try:
-                self._join(job_id, job)
-            except (AdmissionRefused, Refused, NodeError) as error:
+                if job.status in ENDED:
+                    self._retain(job_id, job)
+                else:
+                    self._join(job_id, job)
+            except (AdmissionRefused, Refused, InvalidInput, NodeError) as error:
                 self.refusals[job_id] = error.message
                 log.warning("job %s: %s", job_id, error)
+
+    def _retain(self, job_id: int, job: Job) -> None:
+        """Notes until when this hospital keeps the content of a job that has ended."""
+        self._ended.add(job_id)
+        if not self.jobs.participant(job_id, self.hospital_id).exists:
+            return
+        spec = JobSpec.parse(self.ipfs.fetch(job.spec_digest, canonical.MAX_DOCUMENT_BYTES))
+        record = JobRecord(job_id)
+        record.apply(events(self.chain, "TrainingJobs", jobId=job_id))
+        self._retained[job_id] = Retained(spec.retain_until, frozenset(ref.cid for ref in record.vectors()))
+
+    def _release_pins(self) -> None:
+        """Lets go of content that no job needs any longer; content of jobs under way was never noted here."""
+        released = releasable(self._retained, self.chain.now())
+        if not released:
+            return
+        for digest in released & self.ipfs.pins():
+            self.ipfs.unpin(digest)
+        log.info("%s pins released: their jobs' time to keep them is over", len(released))
+        now = self.chain.now()
+        self._retained = {job_id: kept for job_id, kept in self._retained.items() if now <= kept.until}
 
     def _join(self, job_id: int, job: Job) -> None:
         """Enrols in a job if policy and consents allow it, or takes up one that this hospital is already in."""
@@ -227,7 +255,6 @@ class Node:
         self._say(f"job {worker.job_id}: {step.why}", worker)
         if step.action == Action.DONE:
             worker.close()
-            self._ended.add(worker.job_id)
             del self.workers[worker.job_id]
         return step.action != Action.WAIT
 

@@ -25,9 +25,9 @@ PROCESS_MIB = 700
 class Policy:
     """Limits of one hospital.
 
-    ``max_giga_multiply_adds``: what one round of local training may compute, in 10^9 multiply-adds, estimated before the
-    hospital enrols (training uses one core). ``max_round_seconds``: how long it may take; a round that takes longer is
-    stopped. ``max_memory_mib``: the whole process, estimated before and enforced by the system.
+    ``max_giga_multiply_adds``: what one round of local training may compute, in 10^9 multiply-adds, estimated before
+    the hospital enrols (training uses one core). ``max_round_seconds``: how long it may take; longer is stopped.
+    ``max_memory_mib``: the whole process, estimated before and enforced by the system.
     ``researchers``: addresses that may propose; empty: any whom the consent's terms allow.
     """
 
@@ -45,7 +45,7 @@ class Policy:
 
     @classmethod
     def load(cls, path: Path) -> Policy:
-        """Reads a policy file. Raises InvalidInput that names the field which is missing, unknown or of a wrong type."""
+        """Reads a policy file. Raises InvalidInput naming the field that is missing, unknown or of a wrong type."""
         try:
             given = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
@@ -130,7 +130,8 @@ class Policy:
             )
         if work > self.max_giga_multiply_adds:
             reasons.append(
-                f"a round computes {work:,} x 10^9 multiply-adds, at most {self.max_giga_multiply_adds:,} are allowed here"
+                f"a round computes {work:,} x 10^9 multiply-adds,"
+                f" at most {self.max_giga_multiply_adds:,} are allowed here"
             )
         if memory > self.max_memory_mib:
             reasons.append(f"it needs some {memory:,} MiB, at most {self.max_memory_mib:,} are allowed here")

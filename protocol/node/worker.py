@@ -86,12 +86,12 @@ class JobWorker:
         if step.action == Action.WAIT:
             self._idle(view)
             return step
-        if step.action in (Action.SUBMIT, Action.ATTEST, Action.REPORT) and view.job.round > 1:
-            if not self._last_merge_holds(view.job.round - 1):
-                self._send("reject", view.job.round - 1, self._standing(view.job.round - 1).digest)
-                return Step(
-                    Action.WAIT, f"round {view.job.round - 1}: the merge is false; this hospital rejected it"
-                )
+        builds_on_merge = step.action in (Action.SUBMIT, Action.ATTEST, Action.REPORT) and view.job.round > 1
+        if builds_on_merge and not self._last_merge_holds(view.job.round - 1):
+            self._send("reject", view.job.round - 1, self._standing(view.job.round - 1).digest)
+            return Step(
+                Action.WAIT, f"round {view.job.round - 1}: the merge is false; this hospital rejected it"
+            )
         match step.action:
             case Action.SUBMIT:
                 self._submit(view)
@@ -191,7 +191,7 @@ class JobWorker:
         return self._updates[ref]
 
     def _idle(self, view: View) -> None:
-        """While there is nothing else to do: fetches what other hospitals have sent, then keeps pins until a block comes."""
+        """While nothing else is to be done: fetches what others have sent, then keeps pins until a block comes."""
         attempt = self._round(view.job.round).attempts.get(view.round.attempt)
         for update in attempt.updates if attempt else []:
             self._try(self._update, update.ref)
@@ -201,7 +201,7 @@ class JobWorker:
             self._try(self._pin, ref)
 
     def _try(self, task: Callable[[VectorRef], object], ref: VectorRef) -> None:
-        """Does what can wait; after a failure it waits for ``RETRY_SECONDS``, so that one lost vector holds nothing up."""
+        """Does what can wait; after a failure waits ``RETRY_SECONDS``, so that one lost vector holds nothing up."""
         if time.monotonic() < self._retry_at.get(ref.cid, 0.0):
             return
         try:
