@@ -61,6 +61,7 @@ from protocol.trace import Check, trace
 REWARD_WEI = 1_000 * TOKEN_UNIT
 GAS_MONEY_WEI = 10**18
 YEAR_SECONDS = 365 * 86_400
+DEPLOYMENT_EVENTS = ("OwnershipTransferred", "ConsumerSet", "JobsSet", "TokenAllowed")
 PHASES = Phases(enrol=600, submit=60, merge=30, check=60, report=60, pause=600)
 
 
@@ -464,7 +465,8 @@ class Demo:
             "TrainingJobs",
             "RewardPool",
         )
-        return [event for contract in contracts for event in events(self.chain, contract)]
+        found = [event for contract in contracts for event in events(self.chain, contract)]
+        return [event for event in found if event.name not in DEPLOYMENT_EVENTS]
 
     # -- the stage ---------------------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from protocol.chain.datasets import Datasets
 from protocol.chain.enums import JobStatus, Role
 from protocol.chain.events import events
 from protocol.chain.hospitals import Hospitals
-from protocol.chain.jobs import Job, Jobs
+from protocol.chain.jobs import Job, Jobs, Participant
 from protocol.content import canonical
 from protocol.content.ipfs import Ipfs
 from protocol.data.dataset import Dataset
@@ -177,7 +177,7 @@ class Node:
             self._ended.add(job_id)
             return
         spec = JobSpec.parse(self.ipfs.fetch(job.spec_digest, canonical.MAX_DOCUMENT_BYTES))
-        dataset = self._dataset_for(spec, place.dataset_id if place.exists else None)
+        dataset = self._dataset_for(spec, place if place.exists else None)
         if not place.exists:
             self.policy.admit(spec, job.purpose.researcher, dataset.train_records, job_id)
             self._check_spec(spec, job_id)
@@ -205,17 +205,31 @@ class Node:
                 "Ask the researcher to cancel it and propose it again.",
             )
 
-    def _dataset_for(self, spec: JobSpec, dataset_id: int | None) -> Dataset:
-        """This hospital's dataset that has the spec's schema."""
-        for folder in sorted((self.home / "datasets").glob("*/manifest.json")):
-            dataset = Dataset.open(folder.parent)
-            if dataset.dataset_id is None or (dataset_id is not None and dataset.dataset_id != dataset_id):
+    def _dataset_for(self, spec: JobSpec, place: Participant | None) -> Dataset:
+        """This hospital's dataset with the spec's schema: its newest version, or the one pinned at enrolment."""
+        for manifest in sorted((self.home / "datasets").glob("*/manifest.json")):
+            dataset = Dataset.open(manifest.parent)
+            if dataset.dataset_id is None or dataset.schema.digest() != spec.schema_digest:
                 continue
-            if dataset.schema.digest() == spec.schema_digest:
+            if place is None:
                 return dataset
+            if dataset.dataset_id == place.dataset_id:
+                return self._pinned_version(dataset, place)
         raise AdmissionRefused(
             "No registered dataset of this hospital has the schema that the job asks for.",
             "Register one with `salus dataset register`, made with the schema of the spec.",
+        )
+
+    def _pinned_version(self, dataset: Dataset, place: Participant) -> Dataset:
+        """The version that the chain pinned when this hospital enrolled, however many were appended since."""
+        root = Datasets(self.chain).versions(place.dataset_id)[place.dataset_version - 1].version.root
+        for number in range(dataset.version, 0, -1):
+            version = Dataset.open(dataset.folder, number)
+            if version.root == root:
+                return version
+        raise NodeError(
+            f"{dataset.folder} does not hold version {place.dataset_version} of dataset {place.dataset_id}.",
+            "Restore the folder from a back-up: the job pinned that version when this hospital enrolled.",
         )
 
     def _enrol(self, job_id: int, job: Job, dataset: Dataset) -> None:
