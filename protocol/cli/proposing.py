@@ -13,6 +13,7 @@ from protocol.cli.session import Session
 
 if TYPE_CHECKING:
     from protocol.chain.accounts import Signer
+    from protocol.chain.events import Event
     from protocol.chain.votes import Call
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -67,7 +68,7 @@ def propose(
     if executed is not None:
         document["executed"] = {
             "tx_hash": executed.tx_hash,
-            "events": [_event(each) for each in executed.events],
+            "events": [event_document(each) for each in executed.events],
         }
         return Result(
             document,
@@ -105,8 +106,9 @@ def _holders(session: Session) -> list[Signer]:
     return [accounts.keystore.unlock(name, accounts.password) for name in HOLDERS]
 
 
-def _event(event: Any) -> dict[str, Any]:
-    return {"name": event.name, **event.args}
+def event_document(event: Event) -> dict[str, Any]:
+    """An event for programs."""
+    return {"event": event.name, "contract": event.contract, "arguments": event.args}
 
 
 def _arguments(event: Any) -> str:

@@ -12,7 +12,7 @@ from protocol.cli import jobs_view
 from protocol.cli.arguments import PROPOSAL_ID, ModelVersion, ModelVersionType, signing
 from protocol.cli.command import Group
 from protocol.cli.output import Result, done, facts, moment, next_commands, percent, table, tokens, working
-from protocol.cli.proposing import execute_option
+from protocol.cli.proposing import event_document, execute_option
 from protocol.cli.proposing import propose as make_proposal
 from protocol.cli.session import Session
 from protocol.cli.trace import count
@@ -204,9 +204,7 @@ def execute(session: Session, proposal: int, account: str, password_file: Path |
         {
             "proposal": found.number,
             "proposal_id": str(found.proposal_id),
-            "events": [
-                {"name": each.name, "contract": each.contract, **each.args} for each in receipt.events
-            ],
+            "events": [event_document(each) for each in receipt.events],
             "tx_hash": receipt.tx_hash,
             "gas_used": receipt.gas_used,
         },
