@@ -15,7 +15,7 @@ import click
 
 from protocol.cli.arguments import EXISTING_FILE, signing
 from protocol.cli.command import Group
-from protocol.cli.output import Result, done, facts, table
+from protocol.cli.output import PRIVACY_NONE, Result, done, facts, table
 from protocol.cli.session import Session
 from protocol.errors import NodeError
 
@@ -67,6 +67,7 @@ def run(
             *([_jobs(document["jobs"])] if document["jobs"] else []),
             *(f"Job {job_id}: {reason}" for job_id, reason in document["refused"].items()),
         ],
+        notices=_notices(document["jobs"]),
     )
 
 
@@ -115,7 +116,11 @@ def status(session: Session) -> Result:
     ]
     if said["jobs"]:
         view.append(_jobs(said["jobs"]))
-    return Result(document, view)
+    return Result(document, view, notices=_notices(said["jobs"]))
+
+
+def _notices(jobs: dict[str, dict[str, Any]]) -> list[str]:
+    return [f"job {job_id}: {PRIVACY_NONE}" for job_id, each in jobs.items() if each["privacy"] == "none"]
 
 
 def _jobs(jobs: dict[str, dict[str, Any]]) -> Any:

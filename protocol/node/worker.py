@@ -40,6 +40,7 @@ RETRY_SECONDS = 30.0
 class Progress:
     """What this hospital may show of a round to its own operator; nothing of it leaves the hospital."""
 
+    privacy: str
     round: int = 0
     loss: float | None = None
     accuracy: float | None = None
@@ -66,7 +67,7 @@ class JobWorker:
         self.journal, self.hospital_id, self.job_id = journal, hospital_id, job_id
         self.spec, self.dataset, self.max_round_seconds = spec, dataset, max_round_seconds
         self.layout = zoo.layout(spec.model, spec.state)
-        self.progress = Progress()
+        self.progress = Progress(spec.privacy.mechanism)
         self._record = JobRecord(job_id)
         self._read_to = jobs.chain.deployment.block - 1
         self._open_round = 0

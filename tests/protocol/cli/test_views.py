@@ -1,0 +1,116 @@
+"""What people see of a trace, a node and a policy, without a chain."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from protocol.cli import main, trace
+from protocol.cli.output import PRIVACY_NONE, tokens
+from protocol.trace import Check
+
+
+@pytest.fixture
+def check() -> Check:
+    """A version of which one update was altered."""
+    root = Check("model 1, version 2")
+    root.add("the record of the chain agrees with its events")
+    job = root.add("job 1")
+    job.add("privacy: none", True, "updates lie unmasked on IPFS")
+    job.add("round 1").add("bytes", False, "these are not the bytes")
+    return root
+
+
+def drawn(check: Check, *, failures_only: bool) -> str:
+    console = Console(width=100, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    console.print(trace.tree(check, failures_only=failures_only))
+    return console.export_text()
+
+
+def test_a_trace_is_a_tree_that_marks_what_does_not_hold(check: Check) -> None:
+    lines = drawn(check, failures_only=False).splitlines()
+    assert lines[0].startswith("✗ model 1, version 2")
+    assert "✓ the record of the chain agrees with its events" in lines[1]
+    assert lines[-1].endswith("✗ bytes  these are not the bytes")
+
+
+def test_only_failures_leaves_out_what_holds(check: Check) -> None:
+    text = drawn(check, failures_only=True)
+    assert "✓" not in text
+    assert "these are not the bytes" in text
+
+
+def test_checks_are_counted_by_their_leaves(check: Check) -> None:
+    assert trace.count(check) == 3
+
+
+def test_trace_exits_1_and_names_what_fails(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace, "check_version", lambda *_: check)
+    monkeypatch.setattr("protocol.cli.session.Session.chain", None)
+    monkeypatch.setattr("protocol.cli.session.Session.ipfs", None)
+    outcome = CliRunner().invoke(main, ["trace", "1@2", "--json"])
+    document = json.loads(outcome.stdout)
+    assert outcome.exit_code == 1
+    assert document["ok"] is False
+    assert document["failures"] == [{"name": "bytes", "detail": "these are not the bytes"}]
+    assert document["notices"] == [PRIVACY_NONE]
+    assert document["checks"][0]["checks"][1]["ok"] is False
+
+
+def test_the_example_policy_is_a_policy(tmp_path: Path) -> None:
+    printed = CliRunner().invoke(main, ["node", "policy", "--example"])
+    assert printed.exit_code == 0
+    path = tmp_path / "policy.json"
+    path.write_text(printed.stdout)
+    assert CliRunner().invoke(main, ["node", "policy", str(path), "--json"]).exit_code == 0
+
+
+def test_a_policy_with_an_unknown_field_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "policy.json"
+    path.write_text('{"architectures": [], "purposes": [], "privacy": [], "surprise": 1}')
+    outcome = CliRunner().invoke(main, ["node", "policy", str(path)])
+    assert outcome.exit_code == 1
+    assert "surprise" in outcome.stderr
+
+
+def test_a_node_says_what_it_does_and_repeats_that_its_updates_are_unmasked(tmp_path: Path) -> None:
+    progress = {
+        "privacy": "none", "round": 3, "loss": 0.5, "accuracy": None, "train_seconds": 0.1, "gas_used": 7, "history": []
+    }  # fmt: skip
+    status = {
+        "hospital_id": 1,
+        "pid": os.getpid(),
+        "since": 1.0,
+        "doing": "job 1: waiting",
+        "jobs": {"1": progress},
+    }
+    (tmp_path / "status.json").write_text(json.dumps(status))
+    outcome = CliRunner().invoke(main, ["--home", str(tmp_path), "node", "status"])
+    assert outcome.exit_code == 0
+    assert PRIVACY_NONE in outcome.stdout
+    assert "job 1: waiting" in outcome.stdout
+
+
+def test_a_home_without_a_node_is_refused_in_words(tmp_path: Path) -> None:
+    outcome = CliRunner().invoke(main, ["--home", str(tmp_path), "node", "status"])
+    assert outcome.exit_code == 1
+    assert "No node has run" in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (0, "0"),
+        (10**18, "1"),
+        (1_250_500_000_000_000_000_000, "1,250.5"),
+        (10**18 + 1, "1"),
+        (5 * 10**12, "0.000005"),
+    ],
+)
+def test_amounts_read_as_people_write_them(amount: int, text: str) -> None:
+    assert tokens(amount) == text
