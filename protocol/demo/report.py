@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
@@ -34,7 +34,6 @@ class HospitalResult:
     alone_on_all: float
     together: float
     curve: list[tuple[int, float]]
-    paid: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -64,7 +63,7 @@ class DemoReport:
     pooled_central: float
     rounds: list[RoundResult]
     gas: dict[str, list[int]]
-    payments: dict[str, int]
+    payments: dict[str, dict[str, int]]
     reward_token: str
     books: dict[str, int]
     trace_ok: bool
@@ -163,14 +162,8 @@ class DemoReport:
         table = Table(title=f"Who was paid what ({self.reward_token})", title_justify="left")
         for name in ("", "payout", "caregivers", "patients"):
             table.add_column(name, justify="right" if name else "left")
-        for hospital in self.hospitals:
-            table.add_row(
-                hospital.name,
-                *(_tokens(hospital.paid.get(fund, 0)) for fund in ("payout", "caregivers", "patients")),
-            )
-        table.add_section()
-        for account, amount in self.payments.items():
-            table.add_row(account, _tokens(amount), "", "")
+        for name, funds in self.payments.items():
+            table.add_row(name, *(_tokens(funds.get(fund)) for fund in ("payout", "caregivers", "patients")))
         console.print(table)
         console.print(
             f"Paid in {_tokens(self.books['paid_in'])} = paid out {_tokens(self.books['paid_out'])}"
@@ -201,5 +194,5 @@ def gas_by_operation(chain: Chain, events: list[Event]) -> dict[str, list[int]]:
     return dict(sorted(used.items()))
 
 
-def _tokens(amount: int) -> str:
-    return f"{amount / TOKEN_UNIT:,.2f}"
+def _tokens(amount: int | None) -> str:
+    return "" if amount is None else f"{amount / TOKEN_UNIT:,.2f}"

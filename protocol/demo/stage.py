@@ -1,0 +1,155 @@
+"""The stage of the demonstration: the development network, its people, and a node process for each hospital."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from protocol.chain.accounts import Signer
+from protocol.chain.client import Chain
+from protocol.chain.deployment import Deployment
+from protocol.chain.hospitals import Funds
+from protocol.chain.votes import Call, Votes
+from protocol.content.ipfs import Ipfs
+from protocol.dao import pass_proposal
+from protocol.data.dataset import Dataset
+from protocol.data.splits import HospitalRecords
+from protocol.devnet import Devnet
+from protocol.devnet.deploy import HOLDERS
+from protocol.errors import DevnetError
+from protocol.node.policy import Policy
+from protocol.spec import JobSpec
+
+GAS_MONEY_WEI = 10**18
+STOP_SECONDS = 20
+LOG_LINES = 5
+
+
+@dataclass
+class HospitalActor:
+    """One hospital of the demonstration: its accounts, its home, its node."""
+
+    name: str
+    home: Path
+    records: HospitalRecords
+    admin: Signer
+    operator: Signer
+    funds: Funds
+    dataset: Dataset
+    hospital_id: int = 0
+    consent_id: int = 0
+    process: subprocess.Popen[bytes] | None = None
+
+    def status(self) -> dict:
+        """What its node last said of itself."""
+        try:
+            return json.loads((self.home / "status.json").read_text())
+        except (FileNotFoundError, ValueError):
+            return {"doing": "starting", "jobs": {}}
+
+
+class Stage:
+    """A development network in ``home``/devnet, and whoever acts on it. As a context it leaves nothing running."""
+
+    def __init__(self, home: Path, say: Callable[[str], None]) -> None:
+        self.home = home
+        self.devnet = Devnet(home / "devnet")
+        self._say = say
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Stage:
+        self.network = self.devnet.up(self._say)
+        self.ipfs = Ipfs(self.network.ipfs_api)
+        self.chain = Chain(self.network.rpc_url, Deployment.load(self.devnet.deployment_file))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop_nodes()
+        self.devnet.down()
+
+    def address(self, name: str) -> str:
+        """An account's address; the account is made when it is not there."""
+        accounts = self.devnet.accounts
+        if name not in {account.name for account in accounts.keystore.list()}:
+            accounts.keystore.new(name, accounts.password)
+        return accounts.keystore.find(name).address
+
+    def account(self, name: str) -> Signer:
+        """An account that can sign and pay for gas."""
+        address = self.address(name)
+        if self.chain.balance(address) < GAS_MONEY_WEI:
+            self.devnet.fund(address)
+        return self.devnet.accounts.keystore.unlock(name, self.devnet.accounts.password)
+
+    def hospital(self, records: HospitalRecords, open_dataset: Callable[[Path], Dataset]) -> HospitalActor:
+        """A hospital with its accounts, home and dataset."""
+        home = self.home / "hospitals" / records.name
+        return HospitalActor(
+            name=records.name,
+            home=home,
+            records=records,
+            admin=self.account(f"{records.name}-admin"),
+            operator=self.account(f"{records.name}-operator"),
+            funds=Funds(
+                *(self.address(f"{records.name}-{fund}") for fund in ("payout", "caregivers", "patients"))
+            ),
+            dataset=open_dataset(home / "datasets"),
+        )
+
+    def passed(self, calls: list[Call], description: str) -> None:
+        """The real governor: propose, wait, vote, wait, queue, wait, execute. Only the waiting is skipped."""
+        holders = [self.account(name) for name in HOLDERS]
+        votes = Votes(self.chain.with_signer(holders[0]))
+        proposal_id = votes.propose(calls, description).event("ProposalCreated").args["proposalId"]
+        pass_proposal(self.chain, holders, proposal_id)
+        self._say(f"proposal {votes.number_of(proposal_id)}: {len(holders)} holders for it, queued, executed")
+
+    def start_node(self, actor: HospitalActor, spec: JobSpec, researcher: str) -> None:
+        """Starts a hospital's node, with a policy that admits this researcher's jobs of this kind and nothing else."""
+        policy = Policy(
+            architectures=(spec.model.architecture,),
+            purposes=(spec.purpose.permission,),
+            privacy=(spec.privacy.mechanism,),
+            researchers=(researcher,),
+        )
+        (actor.home / "policy.json").write_text(json.dumps(policy.as_dict(), indent=2))
+        accounts = self.devnet.accounts
+        with (actor.home / "node.log").open("ab") as log:
+            actor.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "protocol.cli", "--home", str(actor.home)),
+                    *("--rpc-url", self.network.rpc_url, "--ipfs-api", self.network.ipfs_api),
+                    *("--deployment", str(self.devnet.deployment_file), "--keystore", str(accounts.folder)),
+                    *("node", "run", "--account", f"{actor.name}-operator", "--until-idle"),
+                    *("--policy", str(actor.home / "policy.json")),
+                    *("--password-file", str(accounts.password_file)),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+            )
+        self._processes.append(actor.process)
+
+    def require_running(self, actor: HospitalActor) -> None:
+        """Raises DevnetError with the end of its log when a hospital's node has failed."""
+        if actor.process is not None and actor.process.poll() not in (None, 0):
+            lines = (actor.home / "node.log").read_text(errors="replace").splitlines()[-LOG_LINES:]
+            raise DevnetError(f"The node of {actor.name} stopped: {' / '.join(lines)}")
+
+    def _stop_nodes(self) -> None:
+        running = [process for process in self._processes if process.poll() is None]
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+        for process in running:
+            try:
+                process.wait(timeout=STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
