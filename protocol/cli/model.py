@@ -93,7 +93,8 @@ def show(session: Session, version: ModelVersion) -> Result:
 
     models = Models(session.chain)
     stored = models.version(version.model_id, version.version)
-    name = next(each.args["name"] for each in models.created() if each.args["modelId"] == version.model_id)
+    names = {each.args["modelId"]: each.args["name"] for each in models.created()}
+    name = names.get(version.model_id, "")
     document: dict[str, Any] = {
         "model": version.model_id,
         "version": version.version,

@@ -13,10 +13,14 @@ from protocol.cli.session import Session
 
 if TYPE_CHECKING:
     from protocol.chain.accounts import Signer
+    from protocol.chain.client import Receipt
     from protocol.chain.events import Event
     from protocol.chain.votes import Call
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+GOVERNANCE = ("SalusGovernor", "TimelockController")
 
 
 def execute_option(command: F) -> F:
@@ -74,7 +78,7 @@ def propose(
             document,
             [
                 done(f"{description}: passed and executed."),
-                facts({"proposal": number, **{each.name: _arguments(each) for each in executed.events}}),
+                facts({"proposal": number, **{each.name: _arguments(each) for each in _deeds(executed)}}),
             ],
         )
     return Result(
@@ -109,6 +113,11 @@ def _holders(session: Session) -> list[Signer]:
 def event_document(event: Event) -> dict[str, Any]:
     """An event for programs."""
     return {"event": event.name, "contract": event.contract, "arguments": event.args}
+
+
+def _deeds(receipt: Receipt) -> list[Event]:
+    """What the proposal did, without the governor's and timelock's own events."""
+    return [each for each in receipt.events if each.contract not in GOVERNANCE]
 
 
 def _arguments(event: Any) -> str:

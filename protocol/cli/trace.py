@@ -35,9 +35,9 @@ def trace(session: Session, version: ModelVersion, failures: bool) -> Result:
         root = check_version(session.chain, session.ipfs, version.model_id, version.version, work.say)
     failed = root.failures()
     if failed:
-        verdict = Text(f"{len(failed)} of {count(root):,} checks do not hold.", style="bold red")
+        verdict = Text(f"{len(failed)} of {root.count():,} checks do not hold.", style="bold red")
     else:
-        verdict = done(f"All {count(root):,} checks hold.")
+        verdict = done(f"All {root.count():,} checks hold.")
     return Result(
         document={
             "ok": root.holds,
@@ -59,11 +59,6 @@ def tree(check: Check, *, failures_only: bool = False) -> Tree:
         if not failures_only or not child.holds:
             drawn.add(tree(child, failures_only=failures_only))
     return drawn
-
-
-def count(check: Check) -> int:
-    """How many things were checked: the leaves."""
-    return sum(count(child) for child in check.children) or 1
 
 
 def _line(check: Check) -> Text:

@@ -12,12 +12,13 @@ from protocol.cli import jobs_view
 from protocol.cli.arguments import PROPOSAL_ID, ModelVersion, ModelVersionType, signing
 from protocol.cli.command import Group
 from protocol.cli.output import Result, done, facts, moment, next_commands, percent, table, tokens, working
-from protocol.cli.proposing import event_document, execute_option
+from protocol.cli.proposing import GOVERNANCE, event_document, execute_option
 from protocol.cli.proposing import propose as make_proposal
 from protocol.cli.session import Session
-from protocol.cli.trace import count
+from protocol.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from protocol.chain.models import Models
     from protocol.chain.votes import Call, Proposal, Tally
 
 
@@ -72,7 +73,7 @@ def propose(
         call, text = _call(*other), f"Call {other[0]}"
     else:
         target, function = (release, "release") if release is not None else (withdraw, "withdraw")
-        Models(session.chain).version(target.model_id, target.version)
+        _require_status(Models(session.chain), target, function)
         call = Call("ModelRegistry", function, (target.model_id, target.version))
         text = f"{function.capitalize()} version {target}"
     return make_proposal(session, [call], description or text, account, password_file, execute=execute)
@@ -197,9 +198,7 @@ def execute(session: Session, proposal: int, account: str, password_file: Path |
     votes = Votes(session.chain_as(account, password_file))
     found = votes.find(proposal)
     receipt = votes.execute(found.proposal_id)
-    happened = [
-        each.name for each in receipt.events if each.contract not in ("SalusGovernor", "TimelockController")
-    ]
+    happened = [each.name for each in receipt.events if each.contract not in GOVERNANCE]
     return Result(
         {
             "proposal": found.number,
@@ -263,6 +262,20 @@ def _call(name: str, arguments: str) -> Call:
             "--call takes CONTRACT.FUNCTION and a JSON list: RewardPool.setJobs '[\"0x…\", true]'."
         )
     return Call(contract, function, tuple(given))
+
+
+def _require_status(models: Models, version: ModelVersion, function: str) -> None:
+    """Raises InvalidInput for a proposal that could not be executed."""
+    from protocol.chain.enums import ModelStatus
+
+    status = models.version(version.model_id, version.version).status
+    needed = ModelStatus.CANDIDATE if function == "release" else ModelStatus.RELEASED
+    if status != needed:
+        raise InvalidInput(
+            f"Version {version} is {status.name.lower()}; only a {needed.name.lower()} version can be"
+            f" {'released' if function == 'release' else 'withdrawn'}.",
+            "`salus model list` shows the versions.",
+        )
 
 
 def _document(proposal: Proposal, state: Any) -> dict[str, Any]:
@@ -334,8 +347,8 @@ def _about(
             "failures": [{"name": each.name, "detail": each.detail} for each in failed],
         }
         if failed:
-            view += [f"Trace: {len(failed)} of {count(root):,} checks of {version} do NOT hold:"]
+            view += [f"Trace: {len(failed)} of {root.count():,} checks of {version} do NOT hold:"]
             view += [f"  {each.name}: {each.detail}" for each in failed]
         else:
-            view.append(done(f"Trace: all {count(root):,} checks of {version} hold."))
+            view.append(done(f"Trace: all {root.count():,} checks of {version} hold."))
     return document, view, notices

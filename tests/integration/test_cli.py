@@ -525,7 +525,7 @@ def test_a_base_is_not_released(story: Story) -> None:
         "holder-1",
         "--execute",
     )
-    assert story.invoke(*words).exit_code == 1
+    story.refused(*words, says="only a candidate version can be released")
 
 
 # -- what does not exist, or does not answer ---------------------------------------------------------------------------

@@ -45,10 +45,6 @@ def test_only_failures_leaves_out_what_holds(check: Check) -> None:
     assert "these are not the bytes" in text
 
 
-def test_checks_are_counted_by_their_leaves(check: Check) -> None:
-    assert trace.count(check) == 3
-
-
 def test_trace_exits_1_and_names_what_fails(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trace, "check_version", lambda *_: check)
     monkeypatch.setattr("protocol.cli.session.Session.chain", None)
