@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from protocol.errors import (
     ChainError,
     ContentError,
     InvalidInput,
+    JournalError,
     NodeError,
     Refused,
     SalusError,
@@ -51,6 +53,7 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.05
 LOOK_SECONDS = 1.0
 BACKOFF_SECONDS = 2.0
+RECONSIDER_SECONDS = 15.0
 ENDED = (JobStatus.FINISHED, JobStatus.CANCELLED)
 
 
@@ -87,6 +90,7 @@ class Node:
         self.workers: dict[int, JobWorker] = {}
         self.refusals: dict[int, str] = {}
         self._ended: set[int] = set()
+        self._again_at: dict[int, float] = {}
         self._retained: dict[int, Retained] = {}
         self._head, self._look_again_at = -1, 0.0
         self._lock = FileLock(_lock_path(chain, hospital_id), mode=0o600)
@@ -125,19 +129,26 @@ class Node:
             if head == self._head and time.monotonic() < self._look_again_at:
                 return False
             self._head, self._look_again_at = head, time.monotonic() + LOOK_SECONDS
-            self._look_for_jobs()
+            busy = any([self._work(worker) for worker in self._due(self.workers.values())])
+            if not busy:
+                self._look_for_jobs()
             if self._retained and not self.workers:
                 self._release_pins()
-            return any([self._work(worker) for worker in list(self.workers.values())])
+            return busy
         except (ChainError, ContentError) as error:
             log.warning("%s", error)
             self._say(f"waiting: {error.message}")
             self._look_again_at = time.monotonic() + BACKOFF_SECONDS
             return False
 
+    def _due(self, workers: Iterable[JobWorker]) -> list[JobWorker]:
+        return [worker for worker in workers if time.monotonic() >= self._again_at.get(worker.job_id, 0.0)]
+
     def _look_for_jobs(self) -> None:
+        """Joins what can be joined. One job's missing spec or data holds up no other, and is tried again later."""
         for job_id in range(1, self.jobs.job_count() + 1):
-            if job_id in self.workers or job_id in self.refusals or job_id in self._ended:
+            known = job_id in self.workers or job_id in self._ended
+            if known or time.monotonic() < self._again_at.get(job_id, 0.0):
                 continue
             job = self.jobs.job(job_id)
             try:
@@ -145,9 +156,17 @@ class Node:
                     self._retain(job_id, job)
                 else:
                     self._join(job_id, job)
-            except (AdmissionRefused, Refused, InvalidInput, NodeError) as error:
-                self.refusals[job_id] = error.message
-                log.warning("job %s: %s", job_id, error)
+                self.refusals.pop(job_id, None)
+            except (Refused, InvalidInput, NodeError, ContentError) as error:
+                self._put_off(job_id, error, RECONSIDER_SECONDS)
+
+    def _put_off(self, job_id: int, error: SalusError, seconds: float) -> None:
+        """Leaves a job alone for a while, and says why: once, not at every try."""
+        self._again_at[job_id] = time.monotonic() + seconds
+        if self.refusals.get(job_id) != error.message:
+            self.refusals[job_id] = error.message
+            log.warning("job %s: %s", job_id, error)
+            self._say(f"job {job_id}: {error.message}")
 
     def _retain(self, job_id: int, job: Job) -> None:
         """Notes until when this hospital keeps the content of a job that has ended."""
@@ -259,13 +278,21 @@ class Node:
             log.info("job %s: %s", worker.job_id, refusal)
             self._say(f"job {worker.job_id}: {refusal.message}")
             return False
-        except (ChainError, ContentError):
-            raise
-        except SalusError as error:
+        except ContentError as error:
+            self._put_off(worker.job_id, error, BACKOFF_SECONDS)
+            return False
+        except JournalError as error:
+            # A full disk may be freed; nothing has left the hospital.
+            self._put_off(worker.job_id, error, RECONSIDER_SECONDS)
+            return False
+        except (InvalidInput, NodeError) as error:
             log.error("job %s: %s", worker.job_id, error)
+            self._say(f"left job {worker.job_id}: {error.message}", worker)
             self.refusals[worker.job_id] = error.message
+            self._ended.add(worker.job_id)
             del self.workers[worker.job_id]
             return False
+        self.refusals.pop(worker.job_id, None)
         self._say(f"job {worker.job_id}: {step.why}", worker)
         if step.action == Action.DONE:
             worker.close()

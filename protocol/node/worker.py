@@ -23,7 +23,7 @@ from protocol.content.ipfs import Ipfs
 from protocol.content.vectors import VectorRef
 from protocol.data.dataset import Dataset
 from protocol.data.splits import HELD_OUT, TRAIN
-from protocol.errors import ContentError, LearningError
+from protocol.errors import ContentError, JournalError, LearningError
 from protocol.learning import metrics, train, zoo
 from protocol.learning.merge import merge, quantise, weights
 from protocol.node.journal import Context, Journal
@@ -73,6 +73,7 @@ class JobWorker:
         self._open_round = 0
         self._pinned: set[bytes] | None = None
         self._retry_at: dict[bytes, float] = {}
+        self._sat_out: tuple[int, int] | None = None
         self._states: dict[int, np.ndarray] = {}
         self._updates: dict[VectorRef, np.ndarray] = {}
         self._verdicts: dict[bytes, bool] = {}
@@ -95,6 +96,11 @@ class JobWorker:
             )
         match step.action:
             case Action.SUBMIT:
+                if self._sat_out == (view.job.round, view.round.attempt):
+                    return Step(
+                        Action.WAIT,
+                        "this hospital sits the attempt out: its journal does not hold the update",
+                    )
                 self._submit(view)
             case Action.MERGE:
                 self._merge(view)
@@ -271,7 +277,12 @@ class JobWorker:
             hospitals=tuple(members),
             weights=tuple((share.numerator, share.denominator) for share in shares),
         )
-        update = self.journal.read(context)
+        try:
+            update = self.journal.read(context)
+        except JournalError as error:
+            log.error("job %s: %s", self.job_id, error)
+            self._sat_out = (job.round, record.attempt)
+            return
         if update is None:
             result = train.train(
                 self.spec,
