@@ -17,6 +17,9 @@ from web3.providers.rpc.utils import ExceptionRetryConfiguration
 from protocol.errors import ChainError, ChainUnreachable, InvalidInput, Refused, SalusError, TransactionLost
 
 CONNECT_SECONDS = 5
+# Ganache now and then leaves an estimate that runs while a block is mined without an answer, for good. Asked again it
+# answers; and any node may be asked twice.
+ESTIMATE_SECONDS = (2, 6)
 MAX_BATCH = 100
 
 # Every exception class of web3 falls under one of these: nearest ancestor first.
@@ -111,11 +114,24 @@ class Rpc:
             ),
         )
 
+        self._impatient = [
+            HTTPProvider(url, request_kwargs={"timeout": (CONNECT_SECONDS, each)}, exception_retry_configuration=None)
+            for each in ESTIMATE_SECONDS
+        ]
+
     def request(self, method: str, *params: Any) -> Any:
         """One request. Raises RpcError when the node answers with an error, ChainUnreachable when not at all."""
         with foreign_errors(self.url):
-            response = self._provider.make_request(method, list(params))  # type: ignore[arg-type]
+            response = self._asked_in_turn(method, list(params))
         return self._result(method, response)
+
+    def _asked_in_turn(self, method: str, params: list[Any]) -> Any:
+        for impatient in self._impatient if method == "eth_estimateGas" else ():
+            try:
+                return impatient.make_request(method, params)  # type: ignore[arg-type]
+            except requests.Timeout:
+                continue
+        return self._provider.make_request(method, params)  # type: ignore[arg-type]
 
     def batch(self, requested: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         """Several reads in one round trip, results in order; the first error is raised."""
