@@ -1,0 +1,60 @@
+"""What the spec says and what the chain says are held against each other, field by field."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from protocol.chain.jobs import Phases, Proposal
+from protocol.proposal import differences, proposal_of
+from protocol.spec import JobSpec
+from tests.protocol.job_documents import job
+
+SPEC = JobSpec.from_dict(job())
+
+
+def a_proposal() -> Proposal:
+    return proposal_of(
+        SPEC,
+        researcher="0x" + "ab" * 20,
+        model_id=1,
+        base_version=2,
+        phases=Phases.of_seconds(60),
+        reward_token="0x" + "cd" * 20,
+        reward_amount=10**18,
+    )
+
+
+def test_a_proposal_made_from_the_spec_agrees_with_it() -> None:
+    assert differences(SPEC, a_proposal()) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("spec_digest", bytes(32)),
+        ("irb_approval", b"\x01" * 32),
+        ("rounds", 99),
+        ("min_hospitals", 1),
+        ("max_hospitals", 48),
+        ("gate_bps", 0),
+    ],
+)
+def test_each_field_that_differs_is_named(field: str, value: Any) -> None:
+    (difference,) = differences(SPEC, replace(a_proposal(), **{field: value}))
+    assert difference.startswith(f"{field}:")
+
+
+def test_a_wider_purpose_or_another_split_is_noticed() -> None:
+    proposal = a_proposal()
+    wider = replace(proposal, purpose=replace(proposal.purpose, pledges=0))
+    assert differences(SPEC, wider)[0].startswith("purpose:")
+    other = replace(proposal, split=replace(proposal.split, hospitals_bps=1))
+    assert differences(SPEC, other)[0].startswith("split:")
+
+
+def test_what_only_the_chain_decides_makes_no_difference() -> None:
+    free = replace(a_proposal(), model_id=9, base_version=9, phases=Phases.of_seconds(1), reward_amount=1)
+    assert differences(SPEC, free) == []

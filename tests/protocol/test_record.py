@@ -1,0 +1,108 @@
+"""A job's history from its events: attempts, voids and what stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from protocol.chain.events import Event
+from protocol.record import JobRecord
+
+A, B, C = 7, 8, 9
+
+
+def digest(text: str) -> bytes:
+    return text.encode().ljust(32, b"\0")
+
+
+def vector(text: str) -> dict[str, bytes]:
+    return {"cid": digest(text), "root": digest(text + "/root")}
+
+
+class History:
+    """Events as the chain would emit them, one after another."""
+
+    def __init__(self) -> None:
+        self.record = JobRecord(1)
+        self._count = 0
+        for index, hospital_id in enumerate((A, B, C)):
+            participant = {
+                "exists": True, "index": index, "consentId": index + 1, "datasetId": index + 1,
+                "datasetVersion": 1, "trainRecords": 10, "heldOutRecords": 5,
+            }  # fmt: skip
+            self.on("Enrolled", hospitalId=hospital_id, participant=participant)
+
+    def on(self, name: str, **args: Any) -> None:
+        self._count += 1
+        self.record.apply([Event(name, "TrainingJobs", args, self._count, 0, f"0x{self._count:064x}")])
+
+    def submit(self, hospital_id: int, text: str, attempt: int = 1) -> None:
+        self.on(
+            "UpdateSubmitted",
+            round=1, attempt=attempt, hospitalId=hospital_id, update=vector(text), epsilonTotalMicro=0,
+        )  # fmt: skip
+
+    def merge(self, hospital_id: int, text: str, attempt: int = 1) -> None:
+        self.on(
+            "Merged",
+            round=1, attempt=attempt, hospitalId=hospital_id, state=vector(text), mergeDigest=digest("m" + text),
+        )  # fmt: skip
+
+
+def test_bits_are_the_order_of_enrolment() -> None:
+    record = History().record
+    assert record.hospital_ids == [A, B, C]
+    assert record.members(0b101) == [A, C]
+
+
+def test_the_updates_that_count_are_those_of_the_merged_attempt() -> None:
+    history = History()
+    history.on("AttemptOpened", round=1, attempt=1, participants=0b111)
+    history.submit(A, "a1")
+    history.on("AttemptOpened", round=1, attempt=2, participants=0b011)
+    history.submit(A, "a2", attempt=2)
+    history.submit(B, "b2", attempt=2)
+    assert history.record.round(1).merged_updates == []
+    history.merge(B, "state", attempt=2)
+    merged = history.record.round(1).merged_updates
+    assert [(update.hospital_id, update.ref.cid) for update in merged] == [
+        (A, digest("a2")),
+        (B, digest("b2")),
+    ]
+
+
+def test_a_voided_merge_does_not_stand_and_the_next_one_does() -> None:
+    history = History()
+    history.on("AttemptOpened", round=1, attempt=1, participants=0b111)
+    for hospital_id in (A, B, C):
+        history.submit(hospital_id, f"u{hospital_id}")
+    history.merge(A, "lie")
+    history.on("Rejected", round=1, hospitalId=B, mergeDigest=digest("mlie"))
+    history.on("MergeVoided", round=1, mergeDigest=digest("mlie"))
+    rounds = history.record.round(1)
+    assert rounds.merge is None
+    history.merge(B, "true")
+    history.on("Attested", round=1, hospitalId=C, mergeDigest=digest("mtrue"))
+    assert rounds.merge is not None
+    assert rounds.merge.state.cid == digest("true")
+    assert rounds.merge.attested == {B, C}
+    assert rounds.merges[0].rejected == {B}
+
+
+def test_a_void_forgets_reports_that_were_made_of_the_false_state() -> None:
+    history = History()
+    history.on("AttemptOpened", round=1, attempt=1, participants=0b111)
+    history.merge(A, "lie")
+    history.on("Reported", hospitalId=B, correct=1, total=5, metricsDigest=digest("m"))
+    assert set(history.record.reports) == {B}
+    history.on("MergeVoided", round=1, mergeDigest=digest("mlie"))
+    assert history.record.reports == {}
+
+
+def test_every_published_vector_is_listed_the_voided_ones_too() -> None:
+    history = History()
+    history.on("AttemptOpened", round=1, attempt=1, participants=0b111)
+    history.submit(A, "a")
+    history.merge(A, "lie")
+    history.on("MergeVoided", round=1, mergeDigest=digest("mlie"))
+    history.merge(B, "true")
+    assert {ref.cid for ref in history.record.vectors()} == {digest("a"), digest("lie"), digest("true")}
