@@ -88,7 +88,7 @@ class ConsentLife:
             reasons.append("revoked before")
         if timestamp >= self.terms.expires_at:
             reasons.append("expired before")
-        if sum(use.place < at.place for use in self.uses) > self.terms.max_rounds:
+        if sum(use.place < at.place for use in self.uses) >= self.terms.max_rounds:
             reasons.append("used more often than allowed")
         return reasons + reasons_against(self.terms, purpose)
 
