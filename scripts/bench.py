@@ -1,0 +1,90 @@
+"""The figures of Salus: gas, time of a round, trace, accuracy.
+
+    make bench
+
+Prints tables and writes ``reports/bench.json``. Times are medians; they mean something on an idle machine only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bench_accuracy
+import bench_gas
+import bench_rounds
+import bench_trace
+from bench_stage import Stage
+from rich.console import Console
+
+from protocol.demo.data import DemoData
+from protocol.errors import DataUnavailable
+
+REPORT = Path(__file__).resolve().parent.parent / "reports" / "bench.json"
+
+
+def main() -> None:
+    """Runs everything; what is timed comes first, while the chain is short."""
+    console = Console()
+    result: dict[str, Any] = {"machine": machine(), "seconds": {}}
+    console.print(in_words(result["machine"]))
+    data = DemoData.find()
+    if data.note:
+        console.print(f"[yellow]{data.note}[/yellow]")
+    with (
+        tempfile.TemporaryDirectory(prefix="salus-bench-") as home,
+        Stage(Path(home), lambda line: console.print(f"[dim]{line}[/dim]")) as stage,
+    ):
+        result["rounds"] = _timed(result, "rounds", lambda: bench_rounds.run(stage, data))
+        bench_rounds.show(result["rounds"], console)
+        result["trace"] = _timed(result, "trace", lambda: bench_trace.run(stage, data, result["rounds"]))
+        bench_trace.show(result["trace"], console)
+        result["gas"] = _timed(result, "gas", lambda: bench_gas.run(stage))
+        bench_gas.show(result["gas"], console)
+    try:
+        result["accuracy"] = _timed(result, "accuracy", bench_accuracy.run)
+        bench_accuracy.show(result["accuracy"], console)
+    except DataUnavailable as missing:
+        console.print(f"[yellow]No accuracy table: {missing}[/yellow]")
+    result["machine_after"] = machine()
+    console.print(f"At the end: {in_words(result['machine_after'])}")
+    REPORT.parent.mkdir(exist_ok=True)
+    REPORT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    console.print(
+        f"{sum(result['seconds'].values()):.0f} s, of which {result['seconds']}; figures in {REPORT}"
+    )
+
+
+def machine() -> dict[str, Any]:
+    """What this runs on, and how busy it is: processes that ran or waited to run in the last minute."""
+    return {
+        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "cores": len(os.sched_getaffinity(0)),
+        "load": os.getloadavg()[0],
+    }
+
+
+def in_words(conditions: dict[str, Any]) -> str:
+    """One line; says when times are not to be trusted."""
+    idle = conditions["load"] < conditions["cores"] / 2
+    return f"{conditions['system']}, {conditions['cores']} cores, load {conditions['load']:.1f}" + (
+        "" if idle else " [yellow](busy: take no times from this run)[/yellow]"
+    )
+
+
+def _timed(result: dict[str, Any], part: str, bench: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Runs a part of the bench, and keeps how long it took."""
+    began = time.monotonic()
+    figures = bench()
+    result["seconds"][part] = round(time.monotonic() - began)
+    return figures
+
+
+if __name__ == "__main__":
+    main()
