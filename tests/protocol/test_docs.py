@@ -68,11 +68,10 @@ def parse(line: str, folder: Path) -> None:
     for word in words:
         if GIVEN_FILE.fullmatch(word):
             (folder / word).touch()
-    command: click.Command = main
+    ctx, command = main.make_context("salus", words), main
     while isinstance(command, click.Group):
-        ctx = command.make_context("salus", words)
-        _, command, words = command.resolve_command(ctx, [*ctx._protected_args, *ctx.args])
-    command.make_context("salus", words)
+        name, command, words = command.resolve_command(ctx, [*ctx._protected_args, *ctx.args])
+        ctx = command.make_context(name, words, parent=ctx)
 
 
 FENCED = [
