@@ -328,7 +328,7 @@ def cancel(session: Session, job_id: int, account: str, password_file: Path | No
         {"job_id": job_id, "final_rounds": final, "tx_hash": receipt.tx_hash, "gas_used": receipt.gas_used},
         [
             done(f"Job {job_id} is cancelled; {final} of {spec.rounds} rounds were final and stay earned."),
-            next_commands("salus reward show --account NAME", "salus reward claim --account NAME"),
+            next_commands("salus reward show", "salus reward claim --account NAME"),
         ],
         notices=jobs_view.privacy_notices(spec),
     )

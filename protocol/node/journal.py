@@ -100,18 +100,20 @@ class Journal:
                 "Free space on the disk; the node sends nothing that it has not journalled.",
             ) from error
 
-    def forget(self, job_id: int) -> int:
-        """Deletes the records of a job that has ended; returns how many."""
-        paths = list(self.folder.glob(f"*-job{job_id}-*.update"))
+    def forget(self, genesis: str, contract: str, job_id: int) -> int:
+        """Deletes the records of a job that has ended on that chain; returns how many."""
+        paths = list(self.folder.glob(f"{_job(genesis, contract, job_id)}-*.update"))
         for path in paths:
             path.unlink()
         return len(paths)
 
     def _path(self, context: Context) -> Path:
-        return self.folder / (
-            f"{context.genesis[2:10]}-{context.contract[2:10].lower()}"
-            f"-job{context.job_id}-round{context.round}-attempt{context.attempt}.update"
-        )
+        job = _job(context.genesis, context.contract, context.job_id)
+        return self.folder / f"{job}-round{context.round}-attempt{context.attempt}.update"
+
+
+def _job(genesis: str, contract: str, job_id: int) -> str:
+    return f"{genesis[2:10]}-{contract[2:10].lower()}-job{job_id}"
 
 
 def _sync_folder(folder: Path) -> None:

@@ -25,6 +25,7 @@ from protocol.chain.enums import JobStatus, Role
 from protocol.chain.events import events
 from protocol.chain.hospitals import Hospitals
 from protocol.chain.jobs import Job, Jobs, Participant
+from protocol.client import check_base
 from protocol.content import canonical
 from protocol.content.ipfs import Ipfs
 from protocol.data.dataset import Dataset
@@ -66,6 +67,7 @@ class NodeStatus:
     since: float
     doing: str = "starting"
     jobs: dict[int, dict] = field(default_factory=dict)
+    refused: dict[int, str] = field(default_factory=dict)
 
 
 class Node:
@@ -86,15 +88,14 @@ class Node:
         self.hospital_id = hospital_id
         self.jobs = Jobs(chain)
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.journal = Journal(home / "journal")
         self.workers: dict[int, JobWorker] = {}
-        self.refusals: dict[int, str] = {}
         self._ended: set[int] = set()
         self._again_at: dict[int, float] = {}
         self._retained: dict[int, Retained] = {}
         self._head, self._look_again_at = -1, 0.0
         self._lock = FileLock(_lock_path(chain, hospital_id), mode=0o600)
         self.status = NodeStatus(hospital_id, os.getpid(), time.time())
+        self.refusals = self.status.refused
 
     def run(self, stop: threading.Event, *, until_idle: bool = False) -> None:
         """Works until ``stop`` is set; with ``until_idle`` until every job that it joined has ended.
@@ -110,6 +111,8 @@ class Node:
                 "Two nodes for one hospital could send two updates; stop the other one first.",
             ) from None
         try:
+            # Not before: to open a journal sweeps up what a crash left half-written, and another node may be writing.
+            self.journal = Journal(self.home / "journal")
             self.policy.bound_memory()
             joined = False
             while not stop.is_set():
@@ -169,7 +172,8 @@ class Node:
             self._say(f"job {job_id}: {error.message}")
 
     def _retain(self, job_id: int, job: Job) -> None:
-        """Notes until when this hospital keeps the content of a job that has ended."""
+        """Notes until when this hospital keeps the content of a job that has ended, and clears its journal."""
+        self.journal.forget(self.chain.deployment.genesis_hash, self.chain.address("TrainingJobs"), job_id)
         self._ended.add(job_id)
         if not self.jobs.participant(job_id, self.hospital_id).exists:
             return
@@ -200,6 +204,7 @@ class Node:
         if not place.exists:
             self.policy.admit(spec, job.purpose.researcher, dataset.train_records, job_id)
             self._check_spec(spec, job_id)
+            check_base(self.chain, spec, job.model_id, job.base_version)
             self._enrol(job_id, job, dataset)
         if spec.privacy.mechanism == "none":
             log.warning(
@@ -287,8 +292,8 @@ class Node:
             return False
         except (InvalidInput, NodeError) as error:
             log.error("job %s: %s", worker.job_id, error)
-            self._say(f"left job {worker.job_id}: {error.message}", worker)
             self.refusals[worker.job_id] = error.message
+            self._say(f"left job {worker.job_id}: {error.message}", worker)
             self._ended.add(worker.job_id)
             del self.workers[worker.job_id]
             return False

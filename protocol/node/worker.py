@@ -115,10 +115,9 @@ class JobWorker:
         return step
 
     def close(self) -> None:
-        """Keeps every pin that this hospital owes, and forgets what only a running job needs."""
+        """Keeps every pin that this hospital owes, and lets go of the rest."""
         for ref in self._owed_pins():
             self._try(self._pin, ref)
-        self.journal.forget(self.job_id)
         self._updates.clear()
         self._states.clear()
 

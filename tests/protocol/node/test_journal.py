@@ -93,6 +93,9 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_job_that_ended_is_forgotten_and_no_other(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     journal.write(CONTEXT, UPDATE)
+    other_chain = replace(CONTEXT, genesis="0x" + "dd" * 32)
     journal.write(replace(CONTEXT, job_id=11), UPDATE)
-    assert journal.forget(1) == 1
+    journal.write(other_chain, UPDATE)
+    assert journal.forget(CONTEXT.genesis, CONTEXT.contract, 1) == 1
     assert journal.read(replace(CONTEXT, job_id=11)) is not None
+    assert journal.read(other_chain) is not None
