@@ -163,8 +163,9 @@ class _Tracer:
 
     def _job(self, parent: Check, job_id: int, outcome: VectorRef) -> VectorRef | None:
         """A job from its spec to its gate; returns the state of its last merge."""
-        record = JobRecord(job_id)
-        record.apply(self._events("TrainingJobs", jobId=job_id))
+        record, history = JobRecord(job_id), self._events("TrainingJobs", jobId=job_id)
+        record.apply(history)
+        self.chain.clock.read_timestamps(each.block for each in history if each.name == "UpdateSubmitted")
         node = parent.add(f"job {job_id}")
         spec = self._spec(node, record)
         if spec is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 
 from protocol.chain import development
 from protocol.chain.rpc import Rpc, RpcError
@@ -52,13 +53,19 @@ class Clock:
     def timestamp(self, block: int) -> int:
         """Unix seconds of a block. Raises ChainError when the node does not have it."""
         if block not in self._timestamps:
-            found = self.rpc.request("eth_getBlockByNumber", hex(block), False)
+            self.read_timestamps([block])
+        return self._timestamps[block]
+
+    def read_timestamps(self, blocks: Iterable[int]) -> None:
+        """Asks for those that are not known yet in one round trip, before they are wanted one by one."""
+        unknown = sorted(set(blocks) - set(self._timestamps))
+        questions = [("eth_getBlockByNumber", [hex(block), False]) for block in unknown]
+        for block, found in zip(unknown, self.rpc.batch(questions), strict=True):
             if not found:
                 raise ChainError(f"The node has no block {block}.", "It may not have caught up yet.")
             self._timestamps[block] = int(found["timestamp"], 16)
-            if len(self._timestamps) > KEPT_TIMESTAMPS:
-                self._timestamps.popitem(last=False)
-        return self._timestamps[block]
+        while len(self._timestamps) > KEPT_TIMESTAMPS:
+            self._timestamps.popitem(last=False)
 
     def _latest(self) -> tuple[int, int]:
         found = self.rpc.request("eth_getBlockByNumber", "latest", False)

@@ -230,6 +230,15 @@ def test_now_never_goes_back_and_head_lags_by_the_confirmations(world: World) ->
         chain.timestamp(10**9)
 
 
+def test_timestamps_of_many_blocks_take_one_round_trip(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    one_by_one, together = world.chain, world.chain
+    blocks = range(1, one_by_one.head() + 1)
+    together.clock.read_timestamps(blocks)
+    monkeypatch.setattr(together.rpc, "_provider", None)
+    assert [together.timestamp(each) for each in blocks] == [one_by_one.timestamp(each) for each in blocks]
+    together.clock.read_timestamps(blocks)
+
+
 def test_waits_for_confirmations(world: World) -> None:
     chain = world.as_("operator-1", confirmations=2, timeout_seconds=20)
     miner = threading.Thread(target=_mine, args=(world.url, 3))
