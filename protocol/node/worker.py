@@ -23,17 +23,19 @@ from protocol.content.ipfs import Ipfs
 from protocol.content.vectors import VectorRef
 from protocol.data.dataset import Dataset
 from protocol.data.splits import HELD_OUT, TRAIN
-from protocol.errors import ContentError, JournalError, LearningError
+from protocol.errors import ChainError, ContentError, JournalError, LearningError
 from protocol.learning import metrics, train, zoo
 from protocol.learning.merge import merge, quantise, weights
 from protocol.node.journal import Context, Journal
 from protocol.node.steps import Action, Step, View, next_step
-from protocol.record import JobRecord, RoundRecord
+from protocol.record import Attempt, JobRecord, RoundRecord
 from protocol.spec import PROTOCOL, JobSpec
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 30.0
+# While only others' updates are missing, deadlines and consents are looked at this often.
+LOOK_SECONDS = 1.0
 
 
 @dataclass
@@ -70,7 +72,7 @@ class JobWorker:
         self.progress = Progress(spec.privacy.mechanism)
         self._record = JobRecord(job_id)
         self._read_to = jobs.chain.deployment.block - 1
-        self._open_round = 0
+        self._open_round, self._look_again_at = 0, 0.0
         self._pinned: set[bytes] | None = None
         self._retry_at: dict[bytes, float] = {}
         self._sat_out: tuple[int, int] | None = None
@@ -81,12 +83,17 @@ class JobWorker:
 
     def tick(self) -> Step:
         """Looks at the job, takes one step and returns it."""
+        self._read_events()
+        if self._awaits_updates() and time.monotonic() < self._look_again_at:
+            self._idle()
+            return Step(Action.WAIT, f"round {self._open_round}: updates are still to come")
         view = self._view()
         if view is None:
             return Step(Action.WAIT, "the newest blocks are not confirmed yet")
+        self._look_again_at = time.monotonic() + LOOK_SECONDS
         step = next_step(view)
         if step.action == Action.WAIT:
-            self._idle(view)
+            self._idle()
             return step
         builds_on_merge = step.action in (Action.SUBMIT, Action.ATTEST, Action.REPORT) and view.job.round > 1
         if builds_on_merge and not self._last_merge_holds(view.job.round - 1):
@@ -125,7 +132,6 @@ class JobWorker:
 
     def _view(self) -> View | None:
         """The job as the chain has it now; None while its events lag behind its state, as unconfirmed ones do."""
-        self._read_events()
         if self.hospital_id not in self._record.participants:
             return None
         consents = [self._record.participants[each].consent_id for each in self._record.hospital_ids]
@@ -154,15 +160,34 @@ class JobWorker:
         attempt = self._round(job.round).attempts.get(record.attempt)
         return attempt is not None and len(attempt.updates) >= record.submitted.bit_count()
 
+    def _newest_attempt(self) -> Attempt | None:
+        """The newest attempt of the round that was open at the last look."""
+        attempts = self._round(self._open_round).attempts
+        return attempts[max(attempts)] if attempts else None
+
+    def _awaits_updates(self) -> bool:
+        """Whether the events show this hospital's update of the newest attempt, and that others are still missing: then
+        a block has nothing for it to do, and a look, which costs more than the events, can wait for its second."""
+        attempt = self._newest_attempt()
+        if attempt is None:
+            return False
+        came = {update.hospital_id for update in attempt.updates}
+        return self.hospital_id in came and not came >= set(self._record.members(attempt.participants))
+
     def _read_events(self) -> None:
         head = self.chain.head()
-        if head > self._read_to:
-            self._record.apply(
-                events(
-                    self.chain, "TrainingJobs", from_block=self._read_to + 1, to_block=head, jobId=self.job_id
-                )
-            )
-            self._read_to = head
+        if head <= self._read_to:
+            return
+        # All of them before the first is applied: an event that is applied twice counts an update twice.
+        news = list(
+            events(self.chain, "TrainingJobs", from_block=self._read_to + 1, to_block=head, jobId=self.job_id)
+        )
+        try:
+            self._record.apply(news)
+        except ChainError:
+            self._record, self._read_to = JobRecord(self.job_id), self.chain.deployment.block - 1
+            raise
+        self._read_to = head
 
     def _round(self, number: int) -> RoundRecord:
         return self._record.round(number)
@@ -196,9 +221,9 @@ class JobWorker:
             self._updates[ref] = vectors.get_vector(self.ipfs, ref, self.layout.lanes)
         return self._updates[ref]
 
-    def _idle(self, view: View) -> None:
+    def _idle(self) -> None:
         """While nothing else is to be done: fetches what others have sent, then keeps pins until a block comes."""
-        attempt = self._round(view.job.round).attempts.get(view.round.attempt)
+        attempt = self._newest_attempt()
         for update in attempt.updates if attempt else []:
             self._try(self._update, update.ref)
         for ref in self._owed_pins():
@@ -224,6 +249,9 @@ class JobWorker:
 
     def _pin(self, ref: VectorRef) -> None:
         """Pins a vector: from memory where it is still there, so that its bytes are kept even if nobody serves them."""
+        if self.ipfs.is_pinned(ref.cid):
+            self._kept(ref)
+            return
         number = next(
             (n for n in self._states if n and self._round(n).merge and self._round(n).merge.state == ref),
             None,
