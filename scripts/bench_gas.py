@@ -78,6 +78,7 @@ def _job(stage: Stage, hospitals: list[Hospital]) -> dict[str, Any]:
         "running": second.total,
         "attests": attests,
         "alone": first.total + sum(attests),
+        "closed": second.total + sum(attests),
         "report": median(stage.gas["TrainingJobs.report"][-size:]),
         "finish": finish,
     }
