@@ -7,7 +7,9 @@ from dataclasses import fields
 from protocol.chain import duo
 from protocol.chain.consents import Permission, Purpose
 from protocol.chain.jobs import Phases, Proposal
+from protocol.chain.models import VectorDigests
 from protocol.chain.rewards import Split
+from protocol.content.cid import to_cid
 from protocol.spec import JobSpec
 
 ZERO_DIGEST = bytes(32)
@@ -53,10 +55,11 @@ def proposal_of(
     )
 
 
-def differences(spec: JobSpec, proposal: Proposal) -> list[str]:
+def differences(spec: JobSpec, proposal: Proposal, base: VectorDigests) -> list[str]:
     """Where the chain's proposal says something else than the spec, in words; empty when they agree.
 
-    The spec does not say who proposes, on which model's version, with which reward and deadlines: the chain does.
+    ``base``: the state of the version that the proposal starts from. The spec does not say who proposes, on which
+    model's version, with which reward and deadlines: the chain does.
     """
     expected = proposal_of(
         spec,
@@ -67,8 +70,11 @@ def differences(spec: JobSpec, proposal: Proposal) -> list[str]:
         reward_token=proposal.reward_token,
         reward_amount=proposal.reward_amount,
     )
-    return [
+    found = [
         f"{field.name}: the chain has {getattr(proposal, field.name)}, the spec {getattr(expected, field.name)}"
         for field in fields(Proposal)
         if getattr(proposal, field.name) != getattr(expected, field.name)
     ]
+    if (base.cid, base.root) != (spec.base.cid, spec.base.root):
+        found.append(f"base: the chain starts from {to_cid(base.cid)}, the spec from {to_cid(spec.base.cid)}")
+    return found

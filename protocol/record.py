@@ -13,6 +13,7 @@ from typing import Any
 from protocol.chain.events import Event
 from protocol.chain.jobs import Participant, Proposal
 from protocol.content.vectors import VectorRef
+from protocol.errors import ChainError
 
 
 @dataclass(frozen=True)
@@ -123,9 +124,27 @@ class JobRecord:
         return self.rounds.setdefault(number, RoundRecord())
 
     def apply(self, events: Iterable[Event]) -> None:
-        """Adds events of this job, in the order of the chain."""
+        """Adds events of this job, in the order of the chain.
+
+        Raises ChainError when one before them is missing; the record is then of no more use.
+        """
         for event in events:
             self._apply(event, event.args)
+
+    def _attempt(self, number: int, attempt: int) -> Attempt:
+        if attempt not in self.round(number).attempts:
+            raise self._gap(f"nothing opened attempt {attempt} of round {number}")
+        return self.round(number).attempts[attempt]
+
+    def _last_merge(self, number: int) -> Merge:
+        if not self.round(number).merges:
+            raise self._gap(f"nothing merged round {number}")
+        return self.round(number).merges[-1]
+
+    def _gap(self, missing: str) -> ChainError:
+        return ChainError(
+            f"The chain node left out events of job {self.job_id}: {missing}.", "Ask another chain node."
+        )
 
     def _apply(self, event: Event, args: Mapping[str, Any]) -> None:
         match event.name:
@@ -138,21 +157,22 @@ class JobRecord:
                 self.round(args["round"]).attempts[args["attempt"]] = Attempt(args["participants"])
             case "UpdateSubmitted":
                 update = Update(args["hospitalId"], _vector(args["update"]), args["epsilonTotalMicro"], event)
-                self.round(args["round"]).attempts[args["attempt"]].updates.append(update)
+                self._attempt(args["round"], args["attempt"]).updates.append(update)
             case "Merged":
                 merger, state = args["hospitalId"], _vector(args["state"])
+                self._attempt(args["round"], args["attempt"])
                 merge = Merge(merger, args["attempt"], state, args["mergeDigest"], event, {merger})
                 self.round(args["round"]).merges.append(merge)
             case "Attested":
-                self.round(args["round"]).merges[-1].attested.add(args["hospitalId"])
+                self._last_merge(args["round"]).attested.add(args["hospitalId"])
             case "Rejected":
-                self.round(args["round"]).merges[-1].rejected.add(args["hospitalId"])
+                self._last_merge(args["round"]).rejected.add(args["hospitalId"])
             case "MergeVoided":
-                self.round(args["round"]).merges[-1].voided = True
+                self._last_merge(args["round"]).voided = True
                 self.reports.clear()
                 self.reporting = None
             case "RoundFinal":
-                self.round(args["round"]).merges[-1].final = event
+                self._last_merge(args["round"]).final = event
             case "ReportingOpened":
                 self.reporting = event
             case "Reported":

@@ -79,6 +79,7 @@ class Chain:
         self.clock = Clock(self.rpc, deployment.chain_id, confirmations)
         self.confirmations, self.timeout_seconds = confirmations, timeout_seconds
         self._lock_folder = lock_folder or _common_folder()
+        self._block = "latest"
         self._use(signer)
 
     def with_signer(self, signer: Signer | DevSigner | None) -> Self:
@@ -86,6 +87,12 @@ class Chain:
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         other._use(signer)
+        return other
+
+    def as_of(self, block: int) -> Self:
+        """The same connection; its calls answer as of the end of a block: a recent one, on nodes without an archive."""
+        other = self.with_signer(self.signer)
+        other._block = hex(block)
         return other
 
     def _use(self, signer: Signer | DevSigner | None) -> None:
@@ -105,7 +112,8 @@ class Chain:
     def call(self, contract: str, function: str, *args: Any, at: str | None = None) -> Any:
         """Calls a view at the newest block: a value, or a tuple; structs are dictionaries by Solidity's names.
 
-        ``at``: another address that speaks this contract's interface. Raises Refused with the contract's reason.
+        With `as_of` at another block. ``at``: another address that speaks this contract's interface. Raises Refused with
+        the contract's reason.
         """
         return self._decoded(contract, function, self._asked(self._request(contract, function, args, at)))
 
@@ -129,7 +137,7 @@ class Chain:
         request = {"to": self.address(at or contract), "data": "0x" + data.hex()}
         if self.signer is not None:
             request["from"] = self.signer.address
-        return [request, "latest"]
+        return [request, self._block]
 
     def _asked(self, request: list[Any]) -> str:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 from rich.text import Text
 from rich.tree import Tree
@@ -44,12 +46,19 @@ def trace(session: Session, version: ModelVersion, failures: bool) -> Result:
             "model": version.model_id,
             "version": version.version,
             "checks": [root.as_dict()],
-            "failures": [{"name": each.name, "detail": each.detail} for each in failed],
+            "failures": failures_of(root),
         },
         view=[tree(root, failures_only=failures and not root.holds), verdict],
         notices=[PRIVACY_NONE] if _names(root, "privacy: none") else [],
         ok=root.holds,
     )
+
+
+def failures_of(root: Check) -> list[dict[str, Any]]:
+    """What does not hold, each with the names of the checks that it lies under."""
+    return [
+        {"path": path, "name": each.name, "detail": each.detail} for path, each in root.failing_paths()
+    ]
 
 
 def tree(check: Check, *, failures_only: bool = False) -> Tree:

@@ -323,6 +323,7 @@ def _about(
     """What a voter should know of a version: metrics, worst hospital first, and what the verifier finds."""
     from protocol.chain.models import Models
     from protocol.results import job_overview
+    from protocol.cli.trace import failures_of
     from protocol.trace import trace as check_version
 
     stored = Models(session.chain).version(version.model_id, version.version)
@@ -344,7 +345,7 @@ def _about(
         failed = root.failures()
         document["trace"] = {
             "ok": root.holds,
-            "failures": [{"name": each.name, "detail": each.detail} for each in failed],
+            "failures": failures_of(root),
         }
         if failed:
             view += [f"Trace: {len(failed)} of {root.count():,} checks of {version} do NOT hold:"]

@@ -25,7 +25,7 @@ from protocol.chain.enums import JobStatus, Role
 from protocol.chain.events import events
 from protocol.chain.hospitals import Hospitals
 from protocol.chain.jobs import Job, Jobs, Participant
-from protocol.client import check_base
+from protocol.chain.models import Models
 from protocol.content import canonical
 from protocol.content.ipfs import Ipfs
 from protocol.data.dataset import Dataset
@@ -204,7 +204,6 @@ class Node:
         if not place.exists:
             self.policy.admit(spec, job.purpose.researcher, dataset.train_records, job_id)
             self._check_spec(spec, job_id)
-            check_base(self.chain, spec, job.model_id, job.base_version)
             self._enrol(job_id, job, dataset)
         if spec.privacy.mechanism == "none":
             log.warning(
@@ -223,7 +222,9 @@ class Node:
         )
 
     def _check_spec(self, spec: JobSpec, job_id: int) -> None:
-        if differing := differences(spec, self.jobs.proposal(job_id)):
+        proposal = self.jobs.proposal(job_id)
+        base = Models(self.chain).version(proposal.model_id, proposal.base_version).state
+        if differing := differences(spec, proposal, base):
             raise AdmissionRefused(
                 f"The spec of job {job_id} says other things than the chain: {'; '.join(differing)}.",
                 "Ask the researcher to cancel it and propose it again.",

@@ -28,7 +28,7 @@ def a_proposal() -> Proposal:
 
 
 def test_a_proposal_made_from_the_spec_agrees_with_it() -> None:
-    assert differences(SPEC, a_proposal()) == []
+    assert differences(SPEC, a_proposal(), SPEC.base) == []
 
 
 @pytest.mark.parametrize(
@@ -43,18 +43,24 @@ def test_a_proposal_made_from_the_spec_agrees_with_it() -> None:
     ],
 )
 def test_each_field_that_differs_is_named(field: str, value: Any) -> None:
-    (difference,) = differences(SPEC, replace(a_proposal(), **{field: value}))
+    (difference,) = differences(SPEC, replace(a_proposal(), **{field: value}), SPEC.base)
     assert difference.startswith(f"{field}:")
 
 
 def test_a_wider_purpose_or_another_split_is_noticed() -> None:
     proposal = a_proposal()
     wider = replace(proposal, purpose=replace(proposal.purpose, pledges=0))
-    assert differences(SPEC, wider)[0].startswith("purpose:")
+    assert differences(SPEC, wider, SPEC.base)[0].startswith("purpose:")
     other = replace(proposal, split=replace(proposal.split, hospitals_bps=1))
-    assert differences(SPEC, other)[0].startswith("split:")
+    assert differences(SPEC, other, SPEC.base)[0].startswith("split:")
 
 
 def test_what_only_the_chain_decides_makes_no_difference() -> None:
     free = replace(a_proposal(), model_id=9, base_version=9, phases=Phases.of_seconds(1), reward_amount=1)
-    assert differences(SPEC, free) == []
+    assert differences(SPEC, free, SPEC.base) == []
+
+
+def test_another_base_than_the_spec_names_is_noticed() -> None:
+    other = replace(SPEC.base, root=b"\x07" * 32)
+    (difference,) = differences(SPEC, a_proposal(), other)
+    assert difference.startswith("base:")

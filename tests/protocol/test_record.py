@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from protocol.chain.events import Event
+from protocol.errors import ChainError
 from protocol.record import JobRecord
 
 A, B, C = 7, 8, 9
@@ -106,3 +109,14 @@ def test_every_published_vector_is_listed_the_voided_ones_too() -> None:
     history.on("MergeVoided", round=1, mergeDigest=digest("mlie"))
     history.merge(B, "true")
     assert {ref.cid for ref in history.record.vectors()} == {digest("a"), digest("lie"), digest("true")}
+
+
+@pytest.mark.parametrize("name", ["UpdateSubmitted", "Merged", "Attested", "MergeVoided", "RoundFinal"])
+def test_an_event_that_a_node_left_out_is_missed(name: str) -> None:
+    history = History()
+    with pytest.raises(ChainError, match="left out events of job 1"):
+        history.on(
+            name,
+            round=1, attempt=1, hospitalId=A, update=vector("a"), state=vector("s"),
+            epsilonTotalMicro=0, mergeDigest=digest("m"),
+        )  # fmt: skip
