@@ -195,8 +195,12 @@ contract TrainingJobs is JobRecords {
 
         progress.rejected |= member;
         emit Rejected(jobId, round, hospitalId, digest);
-        // The merger has no voice in this: two thirds of the others.
-        if (progress.rejected.count() >= Bits.twoThirds(slot.previous.count() - 1)) {
+        // The merger has no voice in this: two thirds of the others. After 255 voids the dispute stays, and the job can
+        // be cancelled.
+        if (
+            progress.rejected.count() >= Bits.twoThirds(slot.previous.count() - 1)
+                && _round(jobId, round).voids != type(uint8).max
+        ) {
             _void(jobId, progress, slot.attempt, digest);
         }
         _save(jobId, progress);
@@ -427,42 +431,28 @@ contract TrainingJobs is JobRecords {
         return block.timestamp >= _turnsBegin(jobId, progress, slot) + turns;
     }
 
-    /// @dev Who did what in rounds 1 to `finalRounds`. Rounds of the same hospitals in a row are counted together.
+    /// @dev Who did what in rounds 1 to `finalRounds`. What it costs does not depend on who took part in which, so
+    /// nobody can make the end of a job too dear for a transaction.
     function _contributions(uint32 jobId, uint256 enrolled, uint16 finalRounds)
         private
         view
         returns (IRewardPool.Contribution[] memory parts)
     {
         if (finalRounds == 0) return parts;
-        uint64[] memory taken = new uint64[](enrolled);
+        uint256[3] memory taken;
         parts = new IRewardPool.Contribution[](enrolled);
-        uint48 members;
-        uint64 run;
         Round memory slot = _round(jobId, 1);
         for (uint16 round = 1; round <= finalRounds; ++round) {
-            if (slot.submitted != members) {
-                _addRun(taken, members, run);
-                members = slot.submitted;
-                run = 0;
-            }
-            ++run;
+            Bits.addEach(taken, slot.submitted);
             slot = _round(jobId, round + 1);
             ++parts[slot.merger - 1].merges;
         }
-        _addRun(taken, members, run);
         Participant memory place;
         for (uint256 i; i < enrolled; ++i) {
             uint32 hospitalId = _jobs[jobId].hospitalIds[i];
             parts[i].hospitalId = hospitalId;
             Words.unpack(_placeOf(jobId, hospitalId), place);
-            parts[i].units = taken[i] * place.trainRecords;
-        }
-    }
-
-    function _addRun(uint64[] memory taken, uint48 members, uint64 run) private pure {
-        for (uint256 i; members != 0; ++i) {
-            if (members & 1 != 0) taken[i] += run;
-            members >>= 1;
+            parts[i].units = Bits.countOf(taken, i) * place.trainRecords;
         }
     }
 }

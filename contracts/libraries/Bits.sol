@@ -32,4 +32,24 @@ library Bits {
             return (2 * n + 2) / 3;
         }
     }
+
+    /// @notice Counts every member of `set` once more, in 16 bits each, sixteen to a word: at most 65,535 times.
+    function addEach(uint256[3] memory counts, uint48 set) internal pure {
+        unchecked {
+            for (uint256 i; i < 3; ++i) {
+                uint256 spread = uint16(set >> (i << 4));
+                // Each step moves the upper half of every group to where its own group begins.
+                spread = (spread | spread << 120) & 0x000000000000000000000000000000ff000000000000000000000000000000ff;
+                spread = (spread | spread << 60) & 0x000000000000000f000000000000000f000000000000000f000000000000000f;
+                spread = (spread | spread << 30) & 0x0000000300000003000000030000000300000003000000030000000300000003;
+                spread = (spread | spread << 15) & 0x0001000100010001000100010001000100010001000100010001000100010001;
+                counts[i] += spread;
+            }
+        }
+    }
+
+    /// @notice How often `index` was counted.
+    function countOf(uint256[3] memory counts, uint256 index) internal pure returns (uint64) {
+        return uint16(counts[index >> 4] >> ((index & 15) << 4));
+    }
 }

@@ -9,6 +9,7 @@ import {Duo} from "./Duo.sol";
 library Proposals {
     uint16 internal constant MAX_ROUNDS = 1000;
     uint8 internal constant MAX_HOSPITALS = 48;
+    uint32 internal constant MAX_PHASE = 366 days;
 
     /// @notice Reverts with `BadProposal` and the name of the first field that is wrong.
     function requireConsistent(ITrainingJobs.Proposal calldata proposal) internal view {
@@ -27,10 +28,15 @@ library Proposals {
         _require(proposal.minHospitals != 0 && proposal.minHospitals <= proposal.maxHospitals, "minHospitals");
         _require(proposal.gateBps <= 10_000, "gateBps");
         _require(
-            phases.enrol != 0 && phases.submit != 0 && phases.merge != 0 && phases.check != 0
-                && phases.report != 0 && phases.pause != 0,
+            _isPeriod(phases.enrol) && _isPeriod(phases.submit) && _isPeriod(phases.merge) && _isPeriod(phases.check)
+                && _isPeriod(phases.report) && _isPeriod(phases.pause),
             "phases"
         );
+    }
+
+    /// @dev A deadline that nobody lives to see would hold the reward for ever.
+    function _isPeriod(uint32 phase) private pure returns (bool) {
+        return phase != 0 && phase <= MAX_PHASE;
     }
 
     function _require(bool holds, string memory field) private pure {
