@@ -5,6 +5,7 @@ OpenZeppelin's Governor with the timestamp as its clock: delays and periods are 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from protocol.errors import InvalidInput
 GOVERNOR = "SalusGovernor"
 TOKEN = "VoteToken"
 TIMELOCK = "TimelockController"
+# The governor takes a description that ends so from this account alone.
+PROPOSER = re.compile(r"#proposer=0x[0-9a-fA-F]{40}\Z")
 
 STATES: dict[ProposalState, str] = {
     ProposalState.PENDING: "the vote has not begun",
@@ -83,9 +86,15 @@ class Votes:
     # -- changing ----------------------------------------------------------------------------------------------------
 
     def propose(self, calls: Sequence[Call], description: str) -> Receipt:
-        """Makes a proposal; its id is ``proposalId`` of the receipt's ProposalCreated."""
+        """Makes a proposal; its id is ``proposalId`` of the receipt's ProposalCreated.
+
+        A proposal's id hashes its calls and its description, and exists once: whoever saw it in the pool could make it
+        first, and withdraw it. So the description ends with the signer's address, which the governor checks.
+        """
         if not calls:
             raise InvalidInput("A proposal needs at least one call.")
+        if self.chain.signer is not None:
+            description = f"{PROPOSER.sub('', description)}#proposer={self.chain.signer.address}"
         targets = [self.chain.address(call.contract) for call in calls]
         data = [abi.encode_call(call.contract, call.function, call.arguments) for call in calls]
         return self.chain.send(GOVERNOR, "propose", targets, [0] * len(calls), data, description)
@@ -195,7 +204,7 @@ class Votes:
             proposal_id=args["proposalId"],
             proposer=args["proposer"],
             calls=tuple(map(self._call, args["targets"], args["calldatas"])),
-            description=args["description"],
+            description=PROPOSER.sub("", args["description"]),
             vote_start=args["voteStart"],
             vote_end=args["voteEnd"],
             event=event,

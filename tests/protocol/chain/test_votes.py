@@ -50,6 +50,20 @@ def test_state_and_tally_follow_the_vote(world: World) -> None:
     assert refusal.value.message == f"Proposal {proposal_id} is defeated; this step needs it succeeded."
 
 
+def test_nobody_takes_a_proposal_from_its_proposer(world: World) -> None:
+    """Who saw it in the pool could make it first and withdraw it, and its id would be gone."""
+    mine, thief = Votes(world.as_("holder-1")), world.as_("holder-2")
+    call = Call("HospitalRegistry", "suspend", (2,))
+    event = mine.propose([call], "Suspend hospital 2").event("ProposalCreated")
+    told = event.args["description"]
+    assert told == f"Suspend hospital 2#proposer={signer_of('holder-1').address}"
+    assert mine.find(event.args["proposalId"]).description == "Suspend hospital 2"
+    again = told.replace("Suspend", "Stop")
+    with pytest.raises(Refused) as refusal:
+        thief.send("SalusGovernor", "propose", event.args["targets"], [0], event.args["calldatas"], again)
+    assert refusal.value.name == "GovernorRestrictedProposer"
+
+
 def test_executed_suspension_and_reinstatement(world: World) -> None:
     pass_vote(world, [Call("HospitalRegistry", "suspend", (2,))], "Suspend hospital 2")
     assert Hospitals(world.chain).hospital(2).suspended
