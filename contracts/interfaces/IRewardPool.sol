@@ -102,7 +102,8 @@ interface IRewardPool {
     /// @notice What an account may claim in a token.
     function creditOf(address account, address token) external view returns (uint256);
 
-    /// @notice What the pool owes in a token, escrow and credits together: never more than its balance.
+    /// @notice What the pool owes in a token, escrow and credits together: no more than its balance, unless the token
+    /// itself takes from holders or charges senders more than they send.
     function heldOf(address token) external view returns (uint256);
 
     /// @notice The least that each share of a new job must be.
