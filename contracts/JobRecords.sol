@@ -18,8 +18,8 @@ import {Words} from "./libraries/Words.sol";
 /// @notice Nothing in this file changes a job by itself.
 ///
 /// Each round builds on the merge of the round before, called the last merge: its digest is `_mergeDigests` of
-/// `progress.round - 1`, its attestations lie in the open round's slot, its rejections in the job's progress. It is final
-/// from the moment that `_isFinal` says so; `finalRounds` counts it when something is built on it.
+/// `progress.round - 1`, its attestations lie in the open round's slot, its rejections in the job's progress. It is
+/// final from the moment that `_isFinal` says so; `finalRounds` counts it when something is built on it.
 abstract contract JobRecords is ITrainingJobs {
     using Bits for uint48;
 
@@ -42,17 +42,18 @@ abstract contract JobRecords is ITrainingJobs {
         uint16 gateBps;
     }
 
-    /// @dev `progress` and `purpose` are packed by `Words`. `accumulators[round & 1]` belongs to the open round, the other to the last merge, which may yet be void.
+    /// @dev `Words` packs `progress` and the lists of ids, which are in the order of their bits.
+    /// `accumulators[round & 1]` belongs to the open round, the other to the last merge, which may yet be void.
     struct Record {
         uint256 progress;
         Terms terms;
-        uint256 purpose;
+        IConsentToken.Purpose purpose;
         Tally tally;
         bytes32[2] accumulators;
         bytes32 specDigest;
         bytes32 irbApproval;
-        uint32[48] hospitalIds;
-        uint32[48] consentIds;
+        uint256[6] hospitalIds;
+        uint256[6] consentIds;
     }
 
     IHospitalRegistry public immutable hospitals;
@@ -103,7 +104,7 @@ abstract contract JobRecords is ITrainingJobs {
         result.modelId = terms.modelId;
         result.baseVersion = terms.baseVersion;
         result.phases = Phases(terms.enrol, terms.submit, terms.merge, terms.check, terms.report, terms.pause);
-        result.purpose = _purpose(jobId);
+        result.purpose = record.purpose;
         result.specDigest = record.specDigest;
         result.irbApproval = record.irbApproval;
         if (slot.attempt != 0) {
@@ -136,7 +137,7 @@ abstract contract JobRecords is ITrainingJobs {
     function hospitalsOf(uint32 jobId) external view returns (uint32[] memory) {
         Words.Progress memory progress;
         Words.unpack(_jobs[jobId].progress, progress);
-        return _first(_jobs[jobId].hospitalIds, progress.enrolled);
+        return Words.list(_jobs[jobId].hospitalIds, progress.enrolled);
     }
 
     /// @inheritdoc ITrainingJobs
@@ -161,10 +162,6 @@ abstract contract JobRecords is ITrainingJobs {
         Words.unpack(_rounds[Words.roundKey(jobId, round)], slot);
     }
 
-    function _purpose(uint32 jobId) internal view returns (IConsentToken.Purpose memory purpose) {
-        Words.unpack(_jobs[jobId].purpose, purpose);
-    }
-
     function _isEnrolled(uint32 jobId, uint32 hospitalId) internal view returns (bool) {
         return _participants[Words.placeKey(jobId, hospitalId)] != 0;
     }
@@ -187,9 +184,13 @@ abstract contract JobRecords is ITrainingJobs {
         Round memory slot,
         uint16 round,
         uint8 attempt
-    ) internal pure {
+    ) internal view {
         if (progress.status != Status.Running) revert WrongJobStatus(jobId, progress.status);
-        if (round != progress.round || attempt != slot.attempt) revert NotOpen(jobId, round, attempt);
+        if (round != progress.round || attempt != slot.attempt) _refuseRound(jobId, progress);
+    }
+
+    function _refuseRound(uint32 jobId, Words.Progress memory progress) internal view {
+        revert NotOpen(jobId, progress.round, _round(jobId, progress.round).attempt);
     }
 
     /// @dev That `member` takes part in the open round.
@@ -205,7 +206,7 @@ abstract contract JobRecords is ITrainingJobs {
         if (progress.status < Status.Running || progress.status > Status.Reporting) {
             revert WrongJobStatus(jobId, progress.status);
         }
-        if (round == 0 || round != _lastMerged(progress)) revert NotOpen(jobId, round, _round(jobId, round).attempt);
+        if (round == 0 || round != _lastMerged(progress)) _refuseRound(jobId, progress);
     }
 
     /// @dev That `member` may judge the last merge, and means the one that stands.
@@ -227,7 +228,8 @@ abstract contract JobRecords is ITrainingJobs {
     /// @dev The last round's preimage was never stored whole: whoever finishes names the state again.
     function _requireLastState(uint32 jobId, uint16 round, IModelRegistry.Vector calldata state) internal view {
         bytes32 standing = _mergeDigests[Words.roundKey(jobId, round)];
-        if (_digestOf(jobId, round, _round(jobId, round).attempt, state) != standing) revert WrongMerge(jobId, round, standing);
+        bytes32 named = _digestOf(jobId, round, _round(jobId, round).attempt, state);
+        if (named != standing) revert WrongMerge(jobId, round, standing);
     }
 
     /// @dev The accumulator of the open attempt. What its slot holds before the first update is of another attempt.
@@ -260,7 +262,7 @@ abstract contract JobRecords is ITrainingJobs {
 
     /// @dev Hospitals whose consent is live, present or not.
     function _live(uint32 jobId, Words.Progress memory progress) internal view returns (uint48) {
-        return uint48(consents.live(_first(_jobs[jobId].consentIds, progress.enrolled)));
+        return uint48(consents.live(Words.list(_jobs[jobId].consentIds, progress.enrolled)));
     }
 
     /// @dev Hospitals that can take part in an attempt of the open round. One that rejected a merge which became final
@@ -268,13 +270,6 @@ abstract contract JobRecords is ITrainingJobs {
     function _able(uint32 jobId, Words.Progress memory progress, Round memory slot) internal view returns (uint48) {
         uint48 outvoted = _isAgreed(progress, slot) ? progress.rejected : 0;
         return progress.present & _live(jobId, progress) & ~outvoted;
-    }
-
-    function _first(uint32[48] storage ids, uint256 size) private view returns (uint32[] memory list) {
-        list = new uint32[](size);
-        for (uint256 i; i < size; ++i) {
-            list[i] = ids[i];
-        }
     }
 
     /// @dev An attempt's number is never used twice, so a round has at most 255; then the job waits for its end.

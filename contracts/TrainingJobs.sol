@@ -52,7 +52,7 @@ contract TrainingJobs is JobRecords {
             modelId: proposal.modelId,
             baseVersion: proposal.baseVersion
         });
-        record.purpose = Words.pack(proposal.purpose);
+        record.purpose = proposal.purpose;
         record.tally.gateBps = proposal.gateBps;
         record.specDigest = proposal.specDigest;
         // Any value will do: the researcher pays for new storage here, so that no hospital's update has to.
@@ -71,7 +71,7 @@ contract TrainingJobs is JobRecords {
         if (_enrolmentIsOver(jobId, progress)) revert EnrolmentClosed(jobId);
         if (_isEnrolled(jobId, hospitalId)) revert AlreadyEnrolled(jobId, hospitalId);
         // No need to verify whose dataset it is: a consent exists only for a dataset of its own hospital.
-        consents.check(consentId, hospitalId, _purpose(jobId));
+        consents.check(consentId, hospitalId, _jobs[jobId].purpose);
         uint32 datasetId = consents.consent(consentId).terms.datasetId;
         IDatasetRegistry.StoredVersion memory version = datasets.version(datasetId, datasetVersion);
 
@@ -85,8 +85,8 @@ contract TrainingJobs is JobRecords {
             heldOutRecords: version.heldOutRecords
         });
         _savePlace(jobId, hospitalId, place);
-        _jobs[jobId].hospitalIds[progress.enrolled] = hospitalId;
-        _jobs[jobId].consentIds[progress.enrolled] = consentId;
+        Words.put(_jobs[jobId].hospitalIds, progress.enrolled, hospitalId);
+        Words.put(_jobs[jobId].consentIds, progress.enrolled, consentId);
         progress.present |= Bits.only(progress.enrolled);
         ++progress.enrolled;
         _save(jobId, progress);
@@ -141,7 +141,7 @@ contract TrainingJobs is JobRecords {
             jobId, submission.round, hospitalId, slot.attempt, submission.update, submission.epsilonTotalMicro
         );
 
-        consents.use(Words.consentId(place), hospitalId, _purpose(jobId), submission.epsilonTotalMicro);
+        consents.use(Words.consentId(place), hospitalId, _jobs[jobId].purpose, submission.epsilonTotalMicro);
     }
 
     /// @inheritdoc ITrainingJobs
@@ -191,7 +191,7 @@ contract TrainingJobs is JobRecords {
         uint48 member = _memberOf(jobId, hospitalId);
         Round memory slot = _round(jobId, progress.round);
         _requireJudge(jobId, progress, slot, member, hospitalId, digest);
-        if (_isFinal(jobId, progress, slot)) revert NotOpen(jobId, round, _round(jobId, round).attempt);
+        if (_isFinal(jobId, progress, slot)) _refuseRound(jobId, progress);
 
         progress.rejected |= member;
         emit Rejected(jobId, round, hospitalId, digest);
@@ -261,7 +261,10 @@ contract TrainingJobs is JobRecords {
         Tally memory tally = _jobs[jobId].tally;
         bool passed = _passes(tally, progress, slot);
 
-        if (passed) version = models.addCandidate(_jobs[jobId].terms.modelId, _jobs[jobId].terms.baseVersion, jobId, state);
+        if (passed) {
+            Terms storage terms = _jobs[jobId].terms;
+            version = models.addCandidate(terms.modelId, terms.baseVersion, jobId, state);
+        }
         emit JobFinished(jobId, passed, tally.correct, tally.total, version);
         _settle(jobId, progress);
     }
@@ -271,7 +274,7 @@ contract TrainingJobs is JobRecords {
         Words.Progress memory progress = _load(jobId);
         if (progress.status > Status.Reporting) revert WrongJobStatus(jobId, progress.status);
         Round memory slot = _round(jobId, progress.round);
-        bool own = msg.sender == _purpose(jobId).researcher && progress.status != Status.Reporting;
+        bool own = msg.sender == _jobs[jobId].purpose.researcher && progress.status != Status.Reporting;
         if (!own && !_isStuck(jobId, progress, slot)) revert NotYoursToCancel(jobId);
 
         _countFinal(jobId, progress, slot);
@@ -286,14 +289,20 @@ contract TrainingJobs is JobRecords {
     /// @dev Goes on from the merge just posted, by the hospital at `index`: the next round, or the reports. The caller
     /// writes `progress`.
     function _buildOn(uint32 jobId, Words.Progress memory progress, uint48 previous, uint8 index) private {
-        uint16 merged = progress.round++;
+        uint48 merger = Bits.only(index);
+        uint16 merged = progress.round;
+        // Rounds end at 1,000, and places at 48.
+        unchecked {
+            progress.round = merged + 1;
+            ++index;
+        }
         progress.mergedAt = uint40(block.timestamp);
         progress.rejected = 0;
         Round memory slot = _round(jobId, progress.round);
         slot.previous = previous;
-        slot.attested = Bits.only(index);
-        slot.merger = index + 1;
-        if (slot.attested == previous) emit RoundFinal(jobId, merged);
+        slot.attested = merger;
+        slot.merger = index;
+        if (merger == previous) emit RoundFinal(jobId, merged);
 
         uint48 able = progress.present & _live(jobId, progress);
         if (merged < progress.rounds) {
@@ -303,8 +312,8 @@ contract TrainingJobs is JobRecords {
         }
     }
 
-    /// @dev Opens the next attempt of the round in `slot` for `able`, or pauses when they are too few. The caller writes
-    /// `progress`.
+    /// @dev Opens the next attempt of the round in `slot` for `able`, or pauses when they are too few. The caller
+    /// writes `progress`.
     function _openAttempt(uint32 jobId, Words.Progress memory progress, Round memory slot, uint48 able) private {
         if (_mayOpen(progress, able, slot.attempt)) {
             ++slot.attempt;
@@ -332,9 +341,7 @@ contract TrainingJobs is JobRecords {
     }
 
     /// @dev Takes the last merge back, and whatever was built on it. The caller writes `progress`.
-    function _void(uint32 jobId, Words.Progress memory progress, uint8 attempt, bytes32 digest)
-        private
-    {
+    function _void(uint32 jobId, Words.Progress memory progress, uint8 attempt, bytes32 digest) private {
         _saveRound(jobId, progress.round, Round(0, 0, 0, 0, 0, attempt, 0, 0));
         if (progress.status == Status.Reporting) {
             _jobs[jobId].tally.correct = 0;
@@ -383,8 +390,8 @@ contract TrainingJobs is JobRecords {
         if (becameFinal) emit RoundFinal(jobId, _lastMerged(progress));
     }
 
-    /// @dev Counts the last merge, if it is final. Two thirds of attestations said so when they came; silence speaks here.
-    /// The caller writes `progress`, and `slot` if it goes on from there.
+    /// @dev Counts the last merge, if it is final. Two thirds of attestations said so when they came; silence speaks
+    /// here, and moves `slot.since` to where the turns began. The caller writes `progress`; `slot` need not be kept.
     function _countFinal(uint32 jobId, Words.Progress memory progress, Round memory slot) private returns (bool) {
         if (_isCounted(progress)) return true;
         if (!_isAttested(slot)) {
@@ -409,7 +416,11 @@ contract TrainingJobs is JobRecords {
         );
     }
 
-    function _passes(Tally memory tally, Words.Progress memory progress, Round memory slot) private pure returns (bool) {
+    function _passes(Tally memory tally, Words.Progress memory progress, Round memory slot)
+        private
+        pure
+        returns (bool)
+    {
         uint256 needed = Math.min(progress.minHospitals, slot.participants.count());
         return tally.total != 0 && slot.submitted.count() >= needed
             && uint256(tally.correct) * 10_000 >= uint256(tally.total) * tally.gateBps;
@@ -448,10 +459,10 @@ contract TrainingJobs is JobRecords {
             ++parts[slot.merger - 1].merges;
         }
         Participant memory place;
+        uint32[] memory ids = Words.list(_jobs[jobId].hospitalIds, enrolled);
         for (uint256 i; i < enrolled; ++i) {
-            uint32 hospitalId = _jobs[jobId].hospitalIds[i];
-            parts[i].hospitalId = hospitalId;
-            Words.unpack(_placeOf(jobId, hospitalId), place);
+            parts[i].hospitalId = ids[i];
+            Words.unpack(_placeOf(jobId, ids[i]), place);
             parts[i].units = Bits.countOf(taken, i) * place.trainRecords;
         }
     }

@@ -27,7 +27,7 @@ interface ITrainingJobs {
         Cancelled
     }
 
-    /// @notice How long each phase may take, in seconds.
+    /// @notice How long each phase may take, in seconds, at most 366 days.
     /// @param enrol from proposal to the end of enrolment.
     /// @param submit from an attempt's opening until a missing update lets a new attempt open.
     /// @param merge each merger's turn.
@@ -178,7 +178,7 @@ interface ITrainingJobs {
     error NotEnrolled(uint32 jobId, uint32 hospitalId);
     /// @notice The hospital is not among the participants of the round.
     error NotParticipant(uint32 jobId, uint16 round, uint32 hospitalId);
-    /// @notice The open round and attempt are others.
+    /// @notice The open round and attempt are others, namely these.
     error NotOpen(uint32 jobId, uint16 round, uint8 attempt);
     /// @notice The hospital's update, attestation, rejection or report is in already.
     error AlreadyDone(uint32 jobId, uint16 round, uint32 hospitalId);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {IConsentToken} from "../interfaces/IConsentToken.sol";
 import {ITrainingJobs} from "../interfaces/ITrainingJobs.sol";
 
 /// @title Records of a job as storage words
@@ -94,16 +93,20 @@ library Words {
         return uint32(participant >> 16);
     }
 
-    function pack(IConsentToken.Purpose calldata p) internal pure returns (uint256) {
-        return uint256(uint160(p.researcher)) | uint256(p.permission) << 160 | uint256(p.mondo) << 168
-            | uint256(p.pledges) << 200 | uint256(p.region) << 232;
+    /// @notice Writes the id at `place`, which is zero so far. Eight ids share a word.
+    function put(uint256[6] storage words, uint256 place, uint32 id) internal {
+        words[place >> 3] |= uint256(id) << ((place & 7) << 5);
     }
 
-    function unpack(uint256 word, IConsentToken.Purpose memory p) internal pure {
-        p.researcher = address(uint160(word));
-        p.permission = IConsentToken.Permission(uint8(word >> 160));
-        p.mondo = uint32(word >> 168);
-        p.pledges = uint32(word >> 200);
-        p.region = uint16(word >> 232);
+    /// @notice The first `size` ids.
+    function list(uint256[6] storage words, uint256 size) internal view returns (uint32[] memory ids) {
+        ids = new uint32[](size);
+        uint256 word;
+        unchecked {
+            for (uint256 place; place < size; ++place) {
+                word = place & 7 == 0 ? words[place >> 3] : word >> 32;
+                ids[place] = uint32(word);
+            }
+        }
     }
 }

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 DAY = 86_400
+WHOLE_BPS = 10_000
 ZERO = "0x" + "00" * 20
 
 ROLES = (
@@ -47,6 +48,10 @@ def not_operator(role: str, scene: Any) -> tuple[Any, ...]:
 
 def not_consumer(role: str, scene: Any) -> tuple[Any, ...]:
     return ("NotConsumer", scene.account[role])
+
+
+def not_jobs(role: str, scene: Any) -> tuple[Any, ...]:
+    return ("NotJobs", scene.account[role])
 
 
 def not_your_dataset(gate: Refusal, neighbour: str) -> Refusal:
@@ -124,10 +129,35 @@ RULES = [
         lambda role, s: ("ERC721InvalidApprover", s.account[role]),
     ),
     Rule("consents", "setApprovalForAll", lambda s: (s.new, True), EVERYONE),
+    # ModelRegistry: the first model has a base, a candidate and a released version
+    Rule("models", "create", ("New", (b"\x01" * 32, b"\x02" * 32)), EVERYONE),
+    Rule("models", "addCandidate", (1, 1, 1, (b"\x01" * 32, b"\x02" * 32)), only("consumer"), not_jobs),
+    Rule("models", "release", (1, 2), only("owner"), not_owner),
+    Rule("models", "withdraw", (1, 3), only("owner"), not_owner),
+    Rule("models", "setJobs", lambda s: (s.new, True), only("owner"), not_owner),
+    Rule("models", "transferOwnership", lambda s: (s.new,), only("owner"), not_owner),
+    Rule("models", "renounceOwnership", (), only("owner"), not_owner),
+    # RewardPool: a first reward is in escrow, a second was shared by both hospitals
+    Rule(
+        "rewards",
+        "escrow",
+        lambda s: (3, s.account["researcher"], s.reward_token, 1, (WHOLE_BPS, 0, 0, 0, 0)),
+        only("consumer"),
+        not_jobs,
+    ),
+    Rule("rewards", "settle", (1, 1, 1, [(1, 1, 1)]), only("consumer"), not_jobs),
+    Rule("rewards", "claimHospital", lambda s: (s.reward_token,), only("admin", "other_admin"), not_admin),
+    Rule("rewards", "claim", lambda s: (s.account["owner"], s.reward_token), EVERYONE),
+    Rule("rewards", "allowToken", lambda s: (s.new, True), only("owner"), not_owner),
+    Rule("rewards", "setSplitFloor", ((0, 0, 0, 0, 0),), only("owner"), not_owner),
+    Rule("rewards", "setJobs", lambda s: (s.new, True), only("owner"), not_owner),
+    Rule("rewards", "transferOwnership", lambda s: (s.new,), only("owner"), not_owner),
+    Rule("rewards", "renounceOwnership", (), only("owner"), not_owner),
 ]
 
 # Fixtures of contracts of which every state-changing function must have its row.
-COVERED = ("hospitals", "datasets", "consents")
+# The steps of a job have their table in training_jobs/test_who_may.py: each needs a job that stands ready for it.
+COVERED = ("hospitals", "datasets", "consents", "models", "rewards")
 
 # What only the DAO's own vote may do, through the timelock: refused to every role.
 DAO_ONLY = [
@@ -183,12 +213,37 @@ DAO_ONLY = [
 
 
 @pytest.fixture(scope="module")
-def contracts(hospitals, datasets, consents, governor, timelock) -> dict[str, Any]:
+def released(models, consumer, owner) -> Any:
+    """The registry of models with a base, a candidate and a released version."""
+    state = (b"\x01" * 32, b"\x02" * 32)
+    models.create("heart", state, {"from": owner})
+    for _ in range(2):
+        models.addCandidate(1, 1, 1, state, {"from": consumer})
+    models.release(1, 3, {"from": owner})
+    return models
+
+
+@pytest.fixture(scope="module")
+def rewarded(rewards, reward_token, researcher, consumer) -> Any:
+    """The reward pool with one reward in escrow, and one that two hospitals and the DAO may claim."""
+    reward_token.mint(researcher, 3 * WHOLE_BPS, {"from": researcher})
+    reward_token.approve(rewards, 3 * WHOLE_BPS, {"from": researcher})
+    for job_id in (1, 2):
+        split = (9_000, 0, 0, 0, 1_000)
+        rewards.escrow(job_id, researcher, reward_token, WHOLE_BPS, split, {"from": consumer})
+    rewards.settle(2, 1, 1, [(1, 1, 1), (2, 1, 0)], {"from": consumer})
+    return rewards
+
+
+@pytest.fixture(scope="module")
+def contracts(hospitals, datasets, consents, released, rewarded, governor, timelock) -> dict[str, Any]:
     """The contracts that rows name."""
     return {
         "hospitals": hospitals,
         "datasets": datasets,
         "consents": consents,
+        "models": released,
+        "rewards": rewarded,
         "governor": governor,
         "timelock": timelock,
     }
@@ -212,6 +267,7 @@ def scene(
     version,
     mint,
     sign_consent,
+    reward_token,
 ) -> Any:
     """Three members, the third suspended; a dataset and a consent of the first, its receipt with the researcher."""
     member, other, suspended = members
@@ -243,6 +299,7 @@ def scene(
         terms=given,
         purpose=purpose(),
         deadline=deadline,
+        reward_token=reward_token,
         signature=sign_consent(member.admin, given, 0, deadline),
         proposer_role=bytes(contracts["timelock"].PROPOSER_ROLE()),
         canceller_role=bytes(contracts["timelock"].CANCELLER_ROLE()),

@@ -21,17 +21,20 @@ class Split(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def fund(reward_token, rewards, researcher) -> None:
-    """The researcher's money, approved."""
+def funded(reward_token, rewards, researcher) -> Any:
+    """The researcher, with money that the pool may take."""
     reward_token.mint(researcher, 10**9 * TOKEN, {"from": researcher})
     reward_token.approve(rewards, 10**9 * TOKEN, {"from": researcher})
+    return researcher
 
 
 @pytest.fixture(scope="module")
-def escrow(rewards, reward_token, researcher, consumer, fund) -> Callable[..., Any]:
+def escrow(rewards, reward_token, consumer, funded) -> Callable[..., Any]:
     """Puts a job's reward into escrow."""
 
-    def _escrow(job_id: int = 1, amount: int = 1_000, split: tuple = Split(), token: Any = reward_token) -> Any:
-        return rewards.escrow(job_id, researcher, token, amount, split, {"from": consumer})
+    def _escrow(
+        job_id: int = 1, amount: int = 1_000, split: tuple = Split(), token: Any = reward_token
+    ) -> Any:
+        return rewards.escrow(job_id, funded, token, amount, split, {"from": consumer})
 
     return _escrow

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import pytest
-
 from brownie import convert
 
 
 @pytest.fixture
-def settled(rewards, escrow, consumer, members):
+def settled(rewards, escrow, consumer, admit):
     """10,000 earned by two hospitals, 3 to 1."""
     escrow(1, 10_000)
-    rewards.settle(1, 1, 1, [(1, 300, 1), (2, 100, 0)], {"from": consumer})
+    parts = [(one.id, units, merges) for one, units, merges in zip(admit(2), (300, 100), (1, 0), strict=True)]
+    rewards.settle(1, 1, 1, parts, {"from": consumer})
 
 
-def test_a_hospital_is_paid_its_three_shares(rewards, reward_token, settled, member):
+@pytest.mark.usefixtures("settled")
+def test_a_hospital_is_paid_its_three_shares(rewards, reward_token, member):
     tx = rewards.claimHospital(reward_token, {"from": member.admin})
 
     assert tuple(tx.return_value) == (4_500 + 1_000, 1_125, 750)
@@ -27,26 +28,30 @@ def test_a_hospital_is_paid_its_three_shares(rewards, reward_token, settled, mem
     assert rewards.heldOf(reward_token) == reward_token.balanceOf(rewards) == 2_625
 
 
-def test_a_hospital_is_paid_once(rewards, reward_token, settled, member, reverts):
+@pytest.mark.usefixtures("settled")
+def test_a_hospital_is_paid_once(rewards, reward_token, member, reverts):
     rewards.claimHospital(reward_token, {"from": member.admin})
     with reverts("NothingToClaim"):
         rewards.claimHospital(reward_token, {"from": member.admin})
 
 
-def test_only_its_admin_claims(rewards, reward_token, settled, member, stranger, reverts):
+@pytest.mark.usefixtures("settled")
+def test_only_its_admin_claims(rewards, reward_token, member, stranger, reverts):
     for account in (member.operator, stranger):
         with reverts("NotAdmin", account):
             rewards.claimHospital(reward_token, {"from": account})
 
 
-def test_paid_to_the_funds_of_now(rewards, reward_token, settled, hospitals, member):
+@pytest.mark.usefixtures("settled")
+def test_paid_to_the_funds_of_now(rewards, reward_token, hospitals, member):
     funds = [convert.to_address(f"0x{i:040x}") for i in (0xD1, 0xD2, 0xD3)]
     hospitals.setFunds(funds, {"from": member.admin})
     rewards.claimHospital(reward_token, {"from": member.admin})
     assert [reward_token.balanceOf(fund) for fund in funds] == [5_500, 1_125, 750]
 
 
-def test_a_suspended_hospital_keeps_its_money(rewards, reward_token, settled, hospitals, member, owner):
+@pytest.mark.usefixtures("settled")
+def test_a_suspended_hospital_keeps_its_money(rewards, reward_token, hospitals, member, owner):
     hospitals.suspend(member.id, {"from": owner})
     rewards.claimHospital(reward_token, {"from": member.admin})
     assert reward_token.balanceOf(member.funds[0]) == 5_500
@@ -59,7 +64,8 @@ def test_shares_of_nothing_are_not_sent(rewards, reward_token, escrow, consumer,
     assert [e["amount"] for e in tx.events["HospitalPaid"]] == [10_000]
 
 
-def test_anyone_has_an_account_paid(rewards, reward_token, settled, owner, stranger):
+@pytest.mark.usefixtures("settled")
+def test_anyone_has_an_account_paid(rewards, reward_token, owner, stranger):
     tx = rewards.claim(owner, reward_token, {"from": stranger})
     assert tx.return_value == 500
     assert tx.events["AccountPaid"] == {"account": owner, "token": reward_token, "amount": 500}
@@ -67,14 +73,16 @@ def test_anyone_has_an_account_paid(rewards, reward_token, settled, owner, stran
     assert rewards.creditOf(owner, reward_token) == 0
 
 
-def test_an_account_is_paid_once(rewards, reward_token, settled, owner, stranger, reverts):
+@pytest.mark.usefixtures("settled")
+def test_an_account_is_paid_once(rewards, reward_token, owner, stranger, reverts):
     rewards.claim(owner, reward_token, {"from": stranger})
     for account in (owner, stranger):
         with reverts("NothingToClaim"):
             rewards.claim(account, reward_token, {"from": stranger})
 
 
-def test_credits_of_a_delisted_token_are_still_paid(rewards, reward_token, settled, owner, member):
+@pytest.mark.usefixtures("settled")
+def test_credits_of_a_delisted_token_are_still_paid(rewards, reward_token, owner, member):
     rewards.allowToken(reward_token, False, {"from": owner})
     rewards.claimHospital(reward_token, {"from": member.admin})
     rewards.claim(owner, reward_token, {"from": member.admin})
@@ -94,7 +102,7 @@ def guarded(selector, event):
     return not event["success"] and bytes(event["data"]) == selector
 
 
-def test_a_reentrant_token_gains_nothing(rewards, reentrant, escrow, consumer, owner, researcher, web3):
+def test_a_reentrant_token_gains_nothing(rewards, reentrant, escrow, consumer, researcher, web3):
     """Each way back in, from each transfer: refused, and the books agree to the last wei."""
     guard = bytes(web3.keccak(text="ReentrancyGuardReentrantCall()")[:4])
     way_in = rewards.claim.encode_input(researcher, reentrant)

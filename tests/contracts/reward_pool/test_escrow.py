@@ -96,7 +96,11 @@ def test_a_floor_changes_no_escrow(rewards, escrow, consumer, owner):
 
 @pytest.mark.parametrize(
     ("step", "args"),
-    [("allowToken", ("0x" + "11" * 20, True)), ("setSplitFloor", (FLOOR,)), ("setJobs", ("0x" + "11" * 20, True))],
+    [
+        ("allowToken", ("0x" + "11" * 20, True)),
+        ("setSplitFloor", (FLOOR,)),
+        ("setJobs", ("0x" + "11" * 20, True)),
+    ],
 )
 def test_only_the_owner_sets(rewards, researcher, consumer, reverts, step, args):
     for account in (researcher, consumer):

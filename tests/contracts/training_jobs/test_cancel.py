@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from conftest import REWARD, Status
+from play import REWARD, Status
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from conftest import HMB, Play, Status, bits
+from play import HMB, Play, Status, bits
 
 GRU, DS = 1, 3
 
@@ -88,7 +87,9 @@ def test_no_enrolment_into_a_job_under_way(start, consented, jobs, reverts):
         jobs.enrol.call(play.job_id, consent_ids[2], 1, {"from": members[2].operator})
 
 
-def test_the_consent_must_match(jobs, consents, propose, consent_terms, consented, researcher, owner, reverts):
+def test_the_consent_must_match(
+    jobs, consents, propose, consent_terms, consented, researcher, owner, reverts
+):
     """Invariant 2 begins here: whoever could never submit does not enrol."""
     members, consent_ids = consented
     one = members[0]

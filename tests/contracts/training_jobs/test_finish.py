@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from conftest import REWARD, ZERO, Play, Status, bits, vector
+from play import REWARD, ZERO, Phases, Play, Status, bits, vector
 
 CANDIDATE = 2
 
@@ -21,7 +20,12 @@ def test_report_is_recorded(play):
     standing = play.standing()
     tx = play.report(0, correct=70)
     event = tx.events["Reported"]
-    assert (event["jobId"], event["hospitalId"], event["correct"], event["total"]) == (play.job_id, 1, 70, 100)
+    assert (event["jobId"], event["hospitalId"], event["correct"], event["total"]) == (
+        play.job_id,
+        1,
+        70,
+        100,
+    )
     assert bytes(event["metricsDigest"]) != ZERO
     assert bytes(tx.events["Attested"]["mergeDigest"]) == standing
     assert tx.events["RoundFinal"] == {"jobId": play.job_id, "round": 2}
@@ -96,7 +100,9 @@ def test_finish_pays_contributions(play, rewards, reward_token, owner, researche
         play.report(index)
     play.finish()
     paid = [tuple(rewards.hospitalCreditOf(i, reward_token)) for i in (1, 2, 3)]
-    hospitals, caregivers, patients, mergers = (REWARD * bps // 10_000 for bps in (6_000, 1_500, 1_000, 1_000))
+    hospitals, caregivers, patients, mergers = (
+        REWARD * bps // 10_000 for bps in (6_000, 1_500, 1_000, 1_000)
+    )
     assert paid == [
         (hospitals * n // 6 + mergers * merges // 2, caregivers * n // 6, patients * n // 6)
         for n, merges in ((1, 0), (2, 1), (3, 1))
@@ -121,7 +127,7 @@ def test_a_failed_gate_makes_none_but_pays(play, models, rewards, reward_token, 
     assert rewards.creditOf(researcher, reward_token) == 0
 
 
-def test_the_gate_is_passed_exactly(play, models):
+def test_the_gate_is_passed_exactly(play):
     for index in range(3):
         play.report(index, correct=70)
     assert play.finish().events["JobFinished"]["version"] == 2
@@ -156,19 +162,19 @@ def test_fewer_asked_than_the_minimum_need_only_all_report(start, consents):
     assert play.finish().events["JobFinished"]["version"] == 2
 
 
-def test_no_report_at_all_fails_the_gate(play, chain):
+def test_no_report_at_all_fails_the_gate(play):
     play.sleep(play.phases.check)
     assert play.finish().events["JobFinished"]["passed"] is False
 
 
-def test_nothing_held_out_fails_the_gate(jobs, start, datasets, version, propose, consenting):
+def test_nothing_held_out_fails_the_gate(jobs, datasets, version, propose, consenting):
     members, consent_ids = consenting(2)
     job_id = propose(max_hospitals=2, rounds=1, gate_bps=0)
     for one, consent_id in zip(members, consent_ids, strict=True):
         dataset_id = consent_id
         datasets.append(dataset_id, version(held_out_records=0), {"from": one.operator})
         jobs.enrol(job_id, consent_id, 2, {"from": one.operator})
-    play = Play(jobs, job_id, members, consent_ids, members[0].operator)
+    play = Play(jobs, job_id, members, consent_ids, members[0].operator, Phases())
     play.open()
     play.play_all()
     for index in range(2):

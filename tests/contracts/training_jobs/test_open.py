@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from conftest import Status, bits, first_accumulator
+from play import Status, bits, first_accumulator
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +103,7 @@ def test_an_update_of_an_old_attempt_is_refused(play, reverts):
     play.submit_all([0, 2])
     play.sleep(play.phases.submit)
     play.open()
-    with reverts("NotOpen", play.job_id, 1, 1):
+    with reverts("NotOpen", play.job_id, 1, 2):
         play.submit(0, attempt=1)
     play.submit_all()
     play.merge()

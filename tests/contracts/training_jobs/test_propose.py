@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import pytest
-
-from conftest import HMB, REWARD, ZERO, Phases, Split, Status, digest_of
+from play import HMB, REWARD, ZERO, Phases, Split, Status, digest_of
 
 DS = 3
 IRB, GS = 1 << 6, 1 << 7
 ALL = (1 << 17) - 1
 
 
-def test_propose_keeps_what_it_says(jobs, rewards, reward_token, proposal, researcher):
+def test_propose_keeps_what_it_says(jobs, proposal, researcher):
     said = proposal(
         purpose=(str(researcher), DS, 5148, IRB | GS, 276),
         irb_approval=digest_of("irb"),
