@@ -112,8 +112,8 @@ class Chain:
     def call(self, contract: str, function: str, *args: Any, at: str | None = None) -> Any:
         """Calls a view at the newest block: a value, or a tuple; structs are dictionaries by Solidity's names.
 
-        With `as_of` at another block. ``at``: another address that speaks this contract's interface. Raises Refused with
-        the contract's reason.
+        With `as_of` at another block. ``at``: another address that speaks this contract's interface. Raises Refused
+        with the contract's reason.
         """
         return self._decoded(contract, function, self._asked(self._request(contract, function, args, at)))
 

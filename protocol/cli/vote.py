@@ -322,8 +322,8 @@ def _about(
 ) -> tuple[dict[str, Any], list[Any], list[str]]:
     """What a voter should know of a version: metrics, worst hospital first, and what the verifier finds."""
     from protocol.chain.models import Models
-    from protocol.results import job_overview
     from protocol.cli.trace import failures_of
+    from protocol.results import job_overview
     from protocol.trace import trace as check_version
 
     stored = Models(session.chain).version(version.model_id, version.version)

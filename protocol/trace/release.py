@@ -29,7 +29,12 @@ def check_release(evidence: Evidence, parent: Check, model_id: int, number: int,
     if executed is None:
         node.add("by an executed proposal of the DAO", False, "released outside a proposal")
         return
-    proposal = Votes(evidence.chain).find(executed.args["proposalId"])
+    votes = Votes(evidence.chain)
+    made = [each for each in votes.proposals() if each.proposal_id == executed.args["proposalId"]]
+    if not made:
+        node.add("by an executed proposal of the DAO", False, "no event made the proposal that was executed")
+        return
+    (proposal,) = made
     wanted = Call("ModelRegistry", "release", (model_id, number))
     node.add("the proposal asks for this release", wanted in proposal.calls, f"proposal {proposal.number}")
     cast: dict[int, int] = defaultdict(int)
@@ -38,7 +43,7 @@ def check_release(evidence: Evidence, parent: Check, model_id: int, number: int,
             each.args["proposalId"] == proposal.proposal_id
         ):
             cast[each.args["support"]] += each.args["weight"]
-    tally = Votes(evidence.chain).tally(proposal.proposal_id)
+    tally = votes.tally(proposal.proposal_id)
     node.add(
         "by an executed proposal of the DAO",
         (cast[Support.FOR], cast[Support.AGAINST], cast[Support.ABSTAIN])

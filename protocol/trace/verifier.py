@@ -44,7 +44,11 @@ def trace(
     version: int,
     progress: Callable[[str], None] = lambda _line: None,
 ) -> Check:
-    """Re-checks a version and its lineage down to the base. Raises only when it cannot look: no chain, no version."""
+    """Re-checks a version and its lineage down to the base.
+
+    Raises only when it cannot look: no chain, no IPFS daemon, no version. Content that cannot be had does not hold.
+    """
+    ipfs.check()
     return _Tracer(chain, ipfs, progress).version(model_id, version)
 
 
@@ -304,7 +308,7 @@ class _Tracer:
     ) -> np.ndarray | None:
         lanes = None if state is None else len(state)
         claimed = self.evidence.vector(parent, "state", posted.state, lanes)
-        if state is None or any(update is None for update in updates):
+        if state is None or not updates or any(update is None for update in updates):
             parent.add("the merge, computed again", False, "the state before it or an update is missing")
             return claimed
         computed = merge(state, updates, spec.merge.server_step)
