@@ -39,6 +39,7 @@ from protocol.errors import (
     NodeError,
     Refused,
     SalusError,
+    WrongLength,
 )
 from protocol.node.journal import Journal
 from protocol.node.policy import Policy
@@ -114,6 +115,7 @@ class Node:
             # Not before: to open a journal sweeps up what a crash left half-written, and another node may be writing.
             self.journal = Journal(self.home / "journal")
             self.policy.bound_memory()
+            self._say("looking for jobs")
             joined = False
             while not stop.is_set():
                 busy = self._turn()
@@ -284,7 +286,8 @@ class Node:
             log.info("job %s: %s", worker.job_id, refusal)
             self._say(f"job {worker.job_id}: {refusal.message}")
             return False
-        except ContentError as error:
+        except (ContentError, WrongLength) as error:
+            # Also a vector of another length than the model's: a stranger posted it, and the job's deadlines still run.
             self._put_off(worker.job_id, error, BACKOFF_SECONDS)
             return False
         except JournalError as error:

@@ -47,7 +47,8 @@ class View:
 
     ``now``: the chain's time, unix seconds. ``round``: the record of the open round. ``merged_at``: when the last merge
     was posted (0 in round 1). ``disputed``: somebody rejected it; ``rejected``: this hospital did. ``in_line``: bits of
-    those who may merge now. ``live``: bits of those whose consent is live.
+    those who may merge now. ``live``: bits of those whose consent is live. ``lost``: this hospital just failed to get
+    what its step builds on; then it does what needs no content, as deadlines ask, before it tries again.
     """
 
     now: int
@@ -59,6 +60,7 @@ class View:
     rejected: bool
     disputed: bool
     live: int
+    lost: bool = False
 
 
 def next_step(view: View) -> Step:
@@ -105,7 +107,8 @@ def _while_paused(view: View) -> Step:
 
 def _while_running(view: View) -> Step:
     job, record, bit = view.job, view.round, _bit(view)
-    if record.participants & bit and not record.submitted & bit and not view.rejected and _consent_live(view):
+    owes_update = record.participants & bit and not record.submitted & bit and _consent_live(view)
+    if owes_update and not view.rejected and not view.lost:
         return Step(
             Action.SUBMIT,
             f"round {job.round}, attempt {record.attempt}: this hospital's update is missing",
@@ -126,7 +129,7 @@ def _while_running(view: View) -> Step:
         if stuck := _dispute_over(view):
             return stuck
         return Step(Action.WAIT, f"round {job.round}: {missing.bit_count()} updates are still to come")
-    if view.in_line & bit:
+    if view.in_line & bit and not view.lost:
         return Step(
             Action.MERGE, f"round {job.round}: all updates are in, and it is this hospital's turn to merge"
         )
@@ -142,7 +145,8 @@ def _while_running(view: View) -> Step:
 
 def _while_reporting(view: View) -> Step:
     job, record, bit = view.job, view.round, _bit(view)
-    if record.participants & bit and not record.submitted & bit and not view.rejected:
+    owes_report = record.participants & bit and not record.submitted & bit
+    if owes_report and not view.rejected and not view.lost:
         return Step(Action.REPORT, "the last merge is posted: this hospital's report is missing")
     if owed := _owed_attestation(view):
         return owed
@@ -164,7 +168,8 @@ def _while_reporting(view: View) -> Step:
 def _owed_attestation(view: View) -> Step | None:
     """Stand-alone attestation: this hospital took part in the last merge, and sends nothing else that attests it."""
     record, bit = view.round, _bit(view)
-    if record.previous & bit and not record.attested & bit and not view.rejected:
+    owes_word = record.previous & bit and not record.attested & bit
+    if owes_word and not view.rejected and not view.lost:
         return Step(Action.ATTEST, f"round {view.job.round - 1} was merged: this hospital checks it")
     return None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from protocol.content.ipfs import Ipfs
 from protocol.content.vectors import VectorRef
 from protocol.data.dataset import Dataset
 from protocol.data.splits import HELD_OUT, TRAIN
-from protocol.errors import ChainError, ContentError, JournalError, LearningError
+from protocol.errors import ChainError, ContentError, JournalError, LearningError, WrongLength
 from protocol.learning import metrics, train, zoo
 from protocol.learning.merge import merge, quantise, weights
 from protocol.node.journal import Context, Journal
@@ -76,6 +76,7 @@ class JobWorker:
         self._pinned: set[bytes] | None = None
         self._retry_at: dict[bytes, float] = {}
         self._sat_out: tuple[int, int] | None = None
+        self._lost = False
         self._states: dict[int, np.ndarray] = {}
         self._updates: dict[VectorRef, np.ndarray] = {}
         self._verdicts: dict[bytes, bool] = {}
@@ -91,10 +92,19 @@ class JobWorker:
         if view is None:
             return Step(Action.WAIT, "the newest blocks are not confirmed yet")
         self._look_again_at = time.monotonic() + LOOK_SECONDS
-        step = next_step(view)
+        # What cannot be had now is tried again at every other look; at those between, deadlines are still kept.
+        lost, self._lost = self._lost, False
+        step = next_step(replace(view, lost=lost))
         if step.action == Action.WAIT:
             self._idle()
             return step
+        try:
+            return self._take(step, view)
+        except (ContentError, WrongLength):
+            self._lost = True
+            raise
+
+    def _take(self, step: Step, view: View) -> Step:
         builds_on_merge = step.action in (Action.SUBMIT, Action.ATTEST, Action.REPORT) and view.job.round > 1
         if builds_on_merge and not self._last_merge_holds(view.job.round - 1):
             self._send("reject", view.job.round - 1, self._standing(view.job.round - 1).digest)

@@ -156,3 +156,17 @@ def test_an_ended_job_asks_for_nothing(status: JobStatus) -> None:
 )
 def test_two_thirds_rounded_up(participants: int, attested: int, final: bool) -> None:
     assert is_final(Round(0, 0, participants, attested, 0, 1, 0, 0)) is final
+
+
+def test_lost_content_holds_up_no_deadline() -> None:
+    """An update or state that nobody can get: the step that needs it waits, what ends the wait is still done."""
+    assert action(a_view(lost=True)) == Action.WAIT
+    assert action(a_view(lost=True, now=2_000 + PHASES.submit)) == Action.OPEN
+    everything_in = Round(ALL, ALL, ALL, ALL, 0, 1, 0, 2_000)
+    stuck = a_view(round=everything_in, in_line=ALL, lost=True)
+    assert action(stuck) == Action.WAIT
+    assert action(replace(stuck, now=2_000 + 4 * PHASES.merge)) == Action.CANCEL
+    assert action(replace(stuck, now=2_000 + 4 * PHASES.merge, lost=False)) == Action.MERGE
+    reporting = a_view(job=a_job(status=JobStatus.REPORTING, round=4, final_rounds=3), lost=True)
+    assert action(reporting) == Action.WAIT
+    assert action(replace(reporting, now=2_000 + PHASES.report)) == Action.FINISH
