@@ -56,9 +56,8 @@ def main() -> None:
     console.print(f"At the end: {in_words(result['machine_after'])}")
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    console.print(
-        f"{sum(result['seconds'].values()):.0f} s, of which {result['seconds']}; figures in {REPORT}"
-    )
+    spent = ", ".join(f"{part} {seconds} s" for part, seconds in result["seconds"].items())
+    console.print(f"Time spent: {spent}. Figures: {REPORT}")
 
 
 def machine() -> dict[str, Any]:

@@ -21,7 +21,7 @@ from protocol.demo.data import DemoData
 from protocol.errors import SalusError
 from protocol.learning import metrics, train, zoo
 from protocol.learning.merge import merge, quantise, weights
-from protocol.spec import JobSpec
+from protocol.spec import PROTOCOL, JobSpec
 from protocol.trace import trace
 
 HOSPITALS = 3
@@ -96,9 +96,10 @@ def _played(stage: Stage, data: DemoData) -> tuple[JobSpec, int, int]:
         refs = [vectors.put_vector(stage.ipfs, update) for update in updates]
         last = vectors.put_vector(stage.ipfs, state)
         play.round(number, refs, last)
-    for index, dataset in enumerate(datasets):
+    for index, (hospital, dataset) in enumerate(zip(hospitals, datasets, strict=True)):
         measured = metrics.evaluate(spec, state, *dataset.arrays(HELD_OUT))
-        document = canonical.dumps({"state": to_cid(last.cid), **measured.to_dict()})
+        place = {"job": job_id, "hospital": hospital.hospital_id, "state": to_cid(last.cid)}
+        document = canonical.dumps({"protocol": PROTOCOL, **place, **measured.to_dict()})
         play.report(index, measured.correct, measured.total, stage.ipfs.add(document))
     return spec, model_id, play.finish(last).event("JobFinished").args["version"]
 
