@@ -115,7 +115,9 @@ class Rpc:
         )
 
         self._impatient = [
-            HTTPProvider(url, request_kwargs={"timeout": (CONNECT_SECONDS, each)}, exception_retry_configuration=None)
+            HTTPProvider(
+                url, request_kwargs={"timeout": (CONNECT_SECONDS, each)}, exception_retry_configuration=None
+            )
             for each in ESTIMATE_SECONDS
         ]
 

@@ -116,6 +116,7 @@ def status(session: Session) -> Result:
     ]
     if said["jobs"]:
         view.append(_jobs(said["jobs"]))
+    view += [f"Not in job {job_id}: {reason}" for job_id, reason in said.get("refused", {}).items()]
     return Result(document, view, notices=_notices(said["jobs"]))
 
 

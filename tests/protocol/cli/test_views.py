@@ -53,7 +53,9 @@ def test_trace_exits_1_and_names_what_fails(check: Check, monkeypatch: pytest.Mo
     document = json.loads(outcome.stdout)
     assert outcome.exit_code == 1
     assert document["ok"] is False
-    assert document["failures"] == [{"name": "bytes", "detail": "these are not the bytes"}]
+    (failure,) = document["failures"]
+    assert (failure["name"], failure["detail"]) == ("bytes", "these are not the bytes")
+    assert failure["path"][-1] == "bytes" and len(failure["path"]) > 1
     assert document["notices"] == [PRIVACY_NONE]
     assert document["checks"][0]["checks"][1]["ok"] is False
 
