@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from protocol.cli.output import Result, show, show_error, warn
+from protocol.cli.output import Result, plain, show, show_error, warn
 from protocol.errors import SalusError
 
 FAILED = 1
@@ -106,8 +106,17 @@ def remember_verbose(ctx: click.Context, _param: click.Parameter, value: int) ->
     """Sets up the log on standard error: warnings; with -v what is done; with -vv every detail."""
     ctx.meta[_VERBOSE] = value > 0
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(value, 2)]
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", force=True)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Plain("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(handlers=[handler], force=True)
     logging.getLogger("protocol").setLevel(level)
+
+
+class _Plain(logging.Formatter):
+    """Lines without control characters: a log quotes strangers, such as the field names of a job's spec."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return plain(super().format(record))
 
 
 def _remember_json(ctx: click.Context, _param: click.Parameter, value: bool) -> None:

@@ -26,8 +26,9 @@ from protocol.chain.events import events
 from protocol.chain.hospitals import Hospitals
 from protocol.chain.jobs import Job, Jobs, Participant
 from protocol.chain.models import Models
-from protocol.content import canonical
+from protocol.content import canonical, vectors
 from protocol.content.ipfs import Ipfs
+from protocol.content.vectors import VectorRef
 from protocol.data.dataset import Dataset
 from protocol.errors import (
     AdmissionRefused,
@@ -41,6 +42,7 @@ from protocol.errors import (
     SalusError,
     WrongLength,
 )
+from protocol.learning import zoo
 from protocol.node.journal import Journal
 from protocol.node.policy import Policy
 from protocol.node.retention import Retained, releasable
@@ -224,6 +226,7 @@ class Node:
         )
 
     def _check_spec(self, spec: JobSpec, job_id: int) -> None:
+        """That the spec says what the chain says, and that its model can start from the base that it names."""
         proposal = self.jobs.proposal(job_id)
         base = Models(self.chain).version(proposal.model_id, proposal.base_version).state
         if differing := differences(spec, proposal, base):
@@ -231,6 +234,9 @@ class Node:
                 f"The spec of job {job_id} says other things than the chain: {'; '.join(differing)}.",
                 "Ask the researcher to cancel it and propose it again.",
             )
+        # Before it enrols: a hospital that cannot even begin would only hold the others up.
+        lanes = zoo.layout(spec.model, spec.state).lanes
+        vectors.get_vector(self.ipfs, VectorRef(base.cid, base.root), lanes)
 
     def _dataset_for(self, spec: JobSpec, place: Participant | None) -> Dataset:
         """This hospital's dataset with the spec's schema: its newest version, or the one pinned at enrolment."""

@@ -16,8 +16,12 @@ SPEC = JobSpec.from_dict(job())
 
 
 def a_proposal() -> Proposal:
+    return proposal_of_spec(SPEC)
+
+
+def proposal_of_spec(spec: JobSpec) -> Proposal:
     return proposal_of(
-        SPEC,
+        spec,
         researcher="0x" + "ab" * 20,
         model_id=1,
         base_version=2,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -115,3 +117,11 @@ def test_text_of_strangers_cannot_steer_the_terminal(text: str) -> None:
     assert "\x07" not in outcome.stdout
     if "markup" in text:
         assert text in outcome.stdout
+
+
+def test_the_log_of_what_strangers_wrote_cannot_steer_the_terminal_either() -> None:
+    line = logging.makeLogRecord({"msg": "job 1: %s", "args": ("\x1b]0;evil\x07",), "levelname": "WARNING"})
+    remember_verbose(SimpleNamespace(meta={}), None, 0)
+    (handler,) = logging.getLogger().handlers
+    assert "\x1b" not in handler.format(line)
+    assert "evil" in handler.format(line)
