@@ -95,7 +95,7 @@ class Node:
         self._ended: set[int] = set()
         self._again_at: dict[int, float] = {}
         self._retained: dict[int, Retained] = {}
-        self._head, self._look_again_at = -1, 0.0
+        self._head, self._look_again_at, self._search_at = -1, 0.0, 0.0
         self._lock = FileLock(_lock_path(chain, hospital_id), mode=0o600)
         self.status = NodeStatus(hospital_id, os.getpid(), time.time())
         self.refusals = self.status.refused
@@ -137,7 +137,8 @@ class Node:
                 return False
             self._head, self._look_again_at = head, time.monotonic() + LOOK_SECONDS
             busy = any([self._work(worker) for worker in self._due(self.workers.values())])
-            if not busy:
+            if not busy and time.monotonic() >= self._search_at:
+                self._search_at = time.monotonic() + LOOK_SECONDS
                 self._look_for_jobs()
             if self._retained and not self.workers:
                 self._release_pins()
