@@ -97,7 +97,9 @@ class WrongChain(ChainError):
 class Refused(ChainError):
     """A contract refused: ``name`` and ``args`` are its error's, ``message`` says it in words."""
 
-    def __init__(self, message: str, hint: str = "", *, name: str = "", args: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, message: str, hint: str = "", *, name: str = "", args: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(message, hint)
         self.name = name
         self.arguments = args or {}

@@ -56,9 +56,7 @@ def trace(session: Session, version: ModelVersion, failures: bool) -> Result:
 
 def failures_of(root: Check) -> list[dict[str, Any]]:
     """What does not hold, each with the names of the checks that it lies under."""
-    return [
-        {"path": path, "name": each.name, "detail": each.detail} for path, each in root.failing_paths()
-    ]
+    return [{"path": path, "name": each.name, "detail": each.detail} for path, each in root.failing_paths()]
 
 
 def tree(check: Check, *, failures_only: bool = False) -> Tree:
