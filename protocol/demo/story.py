@@ -183,8 +183,7 @@ class Demo:
 
     def _model(self) -> tuple[int, VectorRef]:
         """The model of this name and the state of its base; made when it is not there."""
-        chain, template = self.chain.with_signer(self.researcher), self.data.template
-        name = template.document["title"]
+        chain, template, name = self.chain.with_signer(self.researcher), self.data.template, self.data.title
         for event in Models(chain).created():
             if event.args["name"] == name:
                 state = Models(chain).version(event.args["modelId"], 1).state

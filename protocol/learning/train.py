@@ -115,22 +115,15 @@ def train(
         name: parameter.detach().numpy().astype(np.float64) for name, parameter in module.named_parameters()
     }
     generator = torch.Generator().manual_seed(_seed("train", spec.training.seed, round, seed))
-    mean_loss = 0.0
-    with one_thread():
-        optimiser = _optimiser(spec.training.optimiser, module)
-        for _ in range(spec.training.local_epochs):
-            mean_loss = 0.0
-            for batch in torch.randperm(len(inputs), generator=generator).split(spec.training.batch_size):
-                optimiser.zero_grad()
-                loss = loss_of(spec.training.loss, module(inputs[batch]), targets[batch])
-                loss.backward()
-                optimiser.step()
-                mean_loss += loss.item() * len(batch) / len(inputs)
-                if time.perf_counter() - started > max_seconds:
-                    raise LearningError(
-                        f"A round's training took longer than {max_seconds:g} s.",
-                        "The hospital's policy bounds it: `max_round_seconds`.",
-                    )
+    try:
+        with one_thread():
+            mean_loss = _epochs(spec, module, inputs, targets, generator, started + max_seconds)
+    except (MemoryError, RuntimeError) as error:
+        # torch says so when the policy's memory is used up, or a model cannot run on this machine.
+        raise LearningError(
+            f"Training failed: {str(error).splitlines()[0] if str(error) else 'out of memory'}.",
+            "The hospital's policy bounds memory: `max_memory_mib`.",
+        ) from error
     layout = zoo.layout(spec.model, spec.state)
     trained = dict(module.named_parameters())
     delta = np.concatenate(
@@ -139,6 +132,33 @@ def train(
     if not np.isfinite(delta).all():
         raise NotFinite("Training diverged: the weights hold NaN or infinity.", "Lower the learning rate.")
     return LocalResult(delta, mean_loss, time.perf_counter() - started)
+
+
+def _epochs(
+    spec: JobSpec,
+    module: nn.Module,
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    generator: torch.Generator,
+    deadline: float,
+) -> float:
+    """Trains ``module`` in place; returns the mean loss of the last epoch. Raises LearningError past the deadline."""
+    optimiser = _optimiser(spec.training.optimiser, module)
+    mean_loss = 0.0
+    for _ in range(spec.training.local_epochs):
+        mean_loss = 0.0
+        for batch in torch.randperm(len(inputs), generator=generator).split(spec.training.batch_size):
+            optimiser.zero_grad()
+            loss = loss_of(spec.training.loss, module(inputs[batch]), targets[batch])
+            loss.backward()
+            optimiser.step()
+            mean_loss += loss.item() * len(batch) / len(inputs)
+            if time.perf_counter() > deadline:
+                raise LearningError(
+                    "A round's training took longer than allowed.",
+                    "The hospital's policy bounds it: `max_round_seconds`.",
+                )
+    return mean_loss
 
 
 def _optimiser(optimiser: OptimiserSpec, module: nn.Module) -> torch.optim.Optimizer:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from protocol.errors import DataError, NotFinite, WrongLength
+from protocol.errors import DataError, LearningError, NotFinite, WrongLength
 from protocol.learning import zoo
 from protocol.learning.fixed_point import to_floats
 from protocol.learning.merge import merge, quantise, weights
@@ -196,3 +196,23 @@ def test_training_that_diverges_is_refused():
 
 def test_the_image_model_is_the_documents():
     assert images()[0].model.parameters == CNN["parameters"]
+
+
+def test_training_that_takes_longer_than_allowed_is_stopped() -> None:
+    spec, records, labels = tabular()
+    with pytest.raises(LearningError, match="longer than allowed"):
+        train(
+            spec, initial_state(spec.model, spec.state, 1), records, labels, round=1, seed=1, max_seconds=0.0
+        )
+
+
+def test_memory_that_runs_out_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What torch raises when the policy's memory is used up; it cannot be caused without starving the test itself."""
+
+    def exhausted(*_arguments: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("protocol.learning.train.loss_of", exhausted)
+    spec, records, labels = tabular()
+    with pytest.raises(LearningError, match="can't allocate memory"):
+        train(spec, initial_state(spec.model, spec.state, 1), records, labels, round=1, seed=1)
