@@ -15,8 +15,6 @@ from protocol.record import JobRecord
 from protocol.trace import trace
 from tests.integration.stage import PHASES, Actor, Stage, merged_from
 
-KILLS = 5
-
 
 def one_update_each(stage: Stage, record: JobRecord) -> None:
     """Every hospital sent one update in each round, and no attempt had to be repeated."""
@@ -37,12 +35,17 @@ def journalled(actor: Actor, job_id: int) -> Path:
 
 
 def test_nodes_killed_at_any_moment_go_on(stage: Stage) -> None:
-    draw = random.Random(7)
+    """One node a round, at a moment that chance picks: while it trains, submits, merges, checks or reports."""
+    draw = random.Random(time.time_ns())
     stage.start(*stage.hospitals)
-    job_id = stage.propose(rounds=4)
-    for _ in range(KILLS):
-        time.sleep(draw.uniform(0.3, 1.6))
-        victim = draw.choice(stage.hospitals)
+    job_id = stage.propose()
+    for number in range(1, stage.job(job_id).rounds + 2):
+        stage.wait_until(lambda number=number: stage.job(job_id).round >= number, 60, f"round {number}")
+        pause, victim = draw.uniform(0, 0.8), draw.choice(stage.hospitals)
+        print(
+            f"round {number}: {victim.name} is killed after {pause:.3f} s"
+        )  # what a failure needs to be repeated
+        time.sleep(pause)
         stage.kill(victim)
         stage.start(victim)
     record = stage.finish(job_id, timeout=120)
