@@ -33,6 +33,8 @@ class RoundView:
     def __exit__(self, *_: object) -> None:
         if self._live:
             self._live.stop()
+            for note in self._notes:
+                self.console.print(note, highlight=False)
 
     def note(self, text: str) -> None:
         """A line that stays."""
