@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -130,6 +131,27 @@ def test_an_error_of_the_node_keeps_code_reason_and_data(node: Any) -> None:
         rpc.request("eth_sendRawTransaction", "0x")
     assert (raised.value.code, raised.value.reason, raised.value.data) == (-32000, "nonce too low", "0x12")
     assert isinstance(raised.value, ChainError)
+
+
+def test_an_estimate_that_is_never_answered_is_asked_again_soon(
+    node: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ganache leaves one without an answer now and then; the client's own patience would be seconds longer."""
+    monkeypatch.setattr("protocol.chain.rpc.ESTIMATE_SECONDS", (0.1, 0.2))
+    asked, over = [], threading.Event()
+
+    def answer(request: Any) -> tuple[int, bytes]:
+        asked.append(request["params"])
+        if len(asked) < 3:
+            over.wait(10)
+        return 200, json.dumps(result(request, "0x5208")).encode()
+
+    rpc = node(answer)
+    started = time.monotonic()
+    assert rpc.request("eth_estimateGas", {"to": "0x"}) == "0x5208"
+    over.set()
+    assert asked == [[{"to": "0x"}]] * 3
+    assert time.monotonic() - started < 2
 
 
 def test_batches_come_back_in_order_and_in_pages(node: Any) -> None:
