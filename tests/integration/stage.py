@@ -137,7 +137,7 @@ class Stage:
         self.ipfs = Ipfs(status.ipfs_api)
         self.jobs = Jobs(self.chain)
         self.schema = DataSchema.parse(SCHEMA)
-        self.researcher = devnet.signer("researcher")
+        self.researcher = self.account("stage-researcher")
         self.hospitals = [self._actor(f"hospital-{number}") for number in range(1, size + 1)]
         self._admit()
         for number, actor in enumerate(self.hospitals):
