@@ -548,17 +548,12 @@ def test_a_base_is_not_released(story: Story) -> None:
         (("--rpc-url", NOWHERE, "job", "list"), "does not answer"),
         (("--rpc-url", "nonsense", "job", "list"), "not a URL"),
         (("--deployment", "/nowhere.json", "job", "list"), "/nowhere.json"),
-        (("--ipfs-api", NOWHERE, "trace", "1@1"), ""),
+        (("--ipfs-api", NOWHERE, "trace", "1@1"), "IPFS daemon"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
 )
 def test_what_is_not_there_is_refused_in_words(story: Story, words: tuple[object, ...], says: str) -> None:
-    if words[0] == "--ipfs-api":
-        outcome = story.invoke(*words)
-        assert outcome.exit_code == 1
-        assert "✗" in outcome.stdout
-    else:
-        story.refused(*words, says=says)
+    story.refused(*words, says=says)
 
 
 def test_a_chain_of_another_genesis_is_refused(story: Story, tmp_path: Path) -> None:

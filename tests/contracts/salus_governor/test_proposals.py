@@ -26,6 +26,8 @@ def admission(hospitals, candidates):
 @pytest.fixture
 def dao(governor, chain, web3):
     """The steps of a vote, with their waiting."""
+    # Votes count as of the second before a proposal: the token must be older than that.
+    chain.mine(timedelta=2)
 
     class Dao:
         def propose(self, proposal, by, description="Admit Cleveland"):
