@@ -125,6 +125,7 @@ def run_machine(chain) -> Callable[..., None]:
             settings=settings(
                 max_examples=examples,
                 stateful_step_count=steps,
+                derandomize=True,
                 deadline=None,
                 # Without `target`: it runs every example four times more, each a chain's worth of transactions.
                 phases=(Phase.generate, Phase.shrink),

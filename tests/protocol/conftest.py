@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 
 # A shared or slow machine is no reason to fail.
-settings.register_profile("salus", deadline=None)
+settings.register_profile("salus", deadline=None, derandomize=True)
 settings.load_profile("salus")
 
 ROOT = Path(__file__).resolve().parents[2]
