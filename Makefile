@@ -13,7 +13,6 @@ MAKEFLAGS += --no-builtin-rules
 PYTHON := .venv/bin/python
 BROWNIE := $(PYTHON) scripts/run_brownie.py
 TESTS ?= tests/contracts
-PYTESTS ?= tests/protocol tests/integration
 
 .PHONY: help
 help: ## This list
@@ -62,7 +61,12 @@ contracts-test: setup ## Contract tests on a Ganache of their own; TESTS=FILE fo
 
 .PHONY: python-test
 python-test: setup ## Python and integration tests; PYTESTS=FILE for some of them
+ifdef PYTESTS
 	@$(PYTHON) -m pytest $(PYTESTS)
+else
+	@$(PYTHON) -m pytest -n 2 --dist loadfile tests/protocol
+	@$(PYTHON) -m pytest tests/integration
+endif
 
 .PHONY: lint
 lint: setup ## Style of Python and Solidity
