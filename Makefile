@@ -1,6 +1,6 @@
 # One contract test file, one test (after `make setup`):
-#   make contracts-test TESTS=tests/contracts/test_consent_token.py
-#   make contracts-test TESTS="tests/contracts/test_consent_token.py -k revoke -x"
+#   make contracts-test TESTS=tests/contracts/consent_token
+#   make contracts-test TESTS="tests/contracts/consent_token -k revoke -x"
 # The same by hand, on Brownie's own port 8545:
 #   PATH=$PWD/node_modules/.bin:$PATH SOLCX_BINARY_PATH=$PWD/scripts .venv/bin/brownie test FILE --network ganache-cli
 
@@ -53,7 +53,7 @@ demo: setup ## The main job end to end: four hospitals train one model (5 minute
 	@$(PYTHON) -m protocol.cli demo
 
 .PHONY: test
-test: contracts-test python-test ## Every test (under 15 minutes)
+test: contracts-test python-test ## Every test (some 15 minutes)
 
 .PHONY: contracts-test
 contracts-test: setup ## Contract tests on a Ganache of their own; TESTS=FILE for some of them

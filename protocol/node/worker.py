@@ -28,7 +28,7 @@ from protocol.learning import metrics, train, zoo
 from protocol.learning.merge import merge, quantise, weights
 from protocol.node.journal import Context, Journal
 from protocol.node.steps import Action, Step, View, next_step
-from protocol.record import Attempt, JobRecord, RoundRecord
+from protocol.record import Attempt, JobRecord, Merge, RoundRecord
 from protocol.spec import PROTOCOL, JobSpec
 
 log = logging.getLogger(__name__)
@@ -202,7 +202,7 @@ class JobWorker:
     def _round(self, number: int) -> RoundRecord:
         return self._record.round(number)
 
-    def _standing(self, number: int):
+    def _standing(self, number: int) -> Merge | None:
         return self._round(number).merge
 
     # -- states and updates ------------------------------------------------------------------------------------------
