@@ -38,6 +38,13 @@ class JobStatus(IntEnum):
     CANCELLED = 6
 
 
+class Rule(IntEnum):
+    """How the sums of groups are combined (ITrainingJobs.Rule)."""
+
+    MEAN = 0
+    MEDIAN = 1
+
+
 class ProposalState(IntEnum):
     """Where a proposal to the DAO stands (OpenZeppelin's IGovernor.ProposalState)."""
 
@@ -65,5 +72,6 @@ BY_INTERNAL_TYPE: dict[str, type[IntEnum]] = {
     "enum IHospitalRegistry.Role": Role,
     "enum IModelRegistry.Status": ModelStatus,
     "enum ITrainingJobs.Status": JobStatus,
+    "enum ITrainingJobs.Rule": Rule,
     "enum IGovernor.ProposalState": ProposalState,
 }

@@ -8,7 +8,7 @@ from typing import Self
 
 from protocol.chain.client import Chain, Receipt
 from protocol.chain.consents import Purpose
-from protocol.chain.enums import JobStatus
+from protocol.chain.enums import JobStatus, Rule
 from protocol.chain.events import events
 from protocol.chain.models import Vector, VectorDigests
 from protocol.chain.rewards import Split
@@ -16,6 +16,9 @@ from protocol.chain.structs import Struct
 from protocol.errors import ChainError
 
 CONTRACT = "TrainingJobs"
+NO_KEY = bytes(32)
+#: What `Jobs.bonds_free_at` answers of a job that has not ended: the largest time that the chain can tell.
+NEVER = 2**40 - 1
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,18 @@ class Phases(Struct):
 
 
 @dataclass(frozen=True)
+class MergeRule(Struct):
+    """How updates become the next state. ``lanes``: numbers in the state; ``server_step`` has 16 fraction bits;
+    ``groups``: most groups of a round; ``masked``: updates are masked pairwise."""
+
+    lanes: int
+    server_step: int
+    rule: Rule
+    groups: int
+    masked: bool
+
+
+@dataclass(frozen=True)
 class Proposal(Struct):
     """What a researcher proposes. Digests are 32 bytes; ``reward_amount`` in the token's smallest unit."""
 
@@ -48,6 +63,7 @@ class Proposal(Struct):
     min_hospitals: int
     max_hospitals: int
     gate_bps: int
+    merge: MergeRule
     phases: Phases
     reward_token: str
     reward_amount: int
@@ -70,6 +86,7 @@ class Job(Struct):
     gate_bps: int
     model_id: int
     base_version: int
+    merge: MergeRule
     phases: Phases
     purpose: Purpose
     spec_digest: bytes
@@ -116,6 +133,24 @@ class Participant(Struct):
 
 
 @dataclass(frozen=True)
+class Draw(Struct):
+    """The draw of the open round's groups; all zero where the job has one group.
+
+    ``block_number``: the block whose hash decides. ``labels``: four bits for each bit of a participant, once ``drawn``.
+    """
+
+    round: int
+    drawn: bool
+    block_number: int
+    labels: int
+
+    @classmethod
+    def empty(cls) -> Self:
+        """No draw."""
+        return cls(0, False, 0, 0)
+
+
+@dataclass(frozen=True)
 class Submission(Struct):
     """An update. ``attests``: the merge digest of the round before, zero in round 1."""
 
@@ -124,6 +159,18 @@ class Submission(Struct):
     attests: bytes
     update: Vector
     epsilon_total_micro: int
+
+
+@dataclass(frozen=True)
+class Look:
+    """A job at one moment. ``round``: the record of its open round; ``in_line``: who may merge now, and ``live``: whose
+    consents are live, both as bits; ``draw``: of the open round's groups."""
+
+    job: Job
+    round: Round
+    in_line: int
+    live: int
+    draw: Draw
 
 
 class Jobs:
@@ -143,24 +190,21 @@ class Jobs:
         job = self.job(job_id)
         return job, self.round_of(job_id, job.round) if job.round else Round.empty()
 
-    def look(self, job_id: int, round: int, consent_ids: Sequence[int]) -> tuple[Job, Round, int, int]:
-        """In one round trip: the job, the record of its open round, who may merge now and whose consents are live, both
-        as bits. ``round``: the open round as last seen; when another is open by now, its record is asked for too."""
-        found, record, in_line, live = self.chain.call_many(
+    def look(self, job_id: int, round: int, consent_ids: Sequence[int]) -> Look:
+        """A job as it stands, in one round trip. ``round``: the open round as last seen; when another is open by now,
+        its record is asked for too. ``consent_ids``: of those who enrolled, in the order of their bits."""
+        found, record, in_line, live, draw = self.chain.call_many(
             [
                 (CONTRACT, "job", (job_id,)),
                 (CONTRACT, "roundOf", (job_id, round)),
                 (CONTRACT, "mergersInLine", (job_id,)),
                 ("ConsentToken", "live", (list(consent_ids),)),
+                (CONTRACT, "drawOf", (job_id,)),
             ]
         )
         job = Job.of(found)
-        return (
-            job,
-            Round.of(record) if job.round == round else self.round_of(job_id, job.round),
-            in_line,
-            live,
-        )
+        open_round = Round.of(record) if job.round == round else self.round_of(job_id, job.round)
+        return Look(job, open_round, in_line, live, Draw.of(draw))
 
     def job_count(self) -> int:
         """How many jobs there are: ids run from 1 to this."""
@@ -169,6 +213,14 @@ class Jobs:
     def round_of(self, job_id: int, number: int) -> Round:
         """A round's record; all zero before it opened."""
         return Round.of(self.chain.call(CONTRACT, "roundOf", job_id, number))
+
+    def draw_of(self, job_id: int) -> Draw:
+        """The draw of the open round's groups."""
+        return Draw.of(self.chain.call(CONTRACT, "drawOf", job_id))
+
+    def bonds_free_at(self, job_id: int) -> int:
+        """Unix seconds from which the bonds of a job are free; `NEVER` while it runs."""
+        return int(self.chain.call(CONTRACT, "bondsFreeAt", job_id))
 
     def merge_digest(self, job_id: int, number: int) -> bytes:
         """The digest of the merge that stands for a round; zero before it is merged."""
@@ -199,13 +251,22 @@ class Jobs:
         """Proposes a job and moves its reward, which the signer has approved, into escrow."""
         return self.chain.send(CONTRACT, "propose", proposal)
 
-    def enrol(self, job_id: int, consent_id: int, dataset_version: int) -> Receipt:
-        """Enrols the signing operator's hospital."""
-        return self.chain.send(CONTRACT, "enrol", job_id, consent_id, dataset_version)
+    def enrol(self, job_id: int, consent_id: int, dataset_version: int, mask_key: bytes = NO_KEY) -> Receipt:
+        """Enrols the signing operator's hospital and locks its bond. ``mask_key``: in a masked job, the X25519 public
+        key (32 bytes) that was made for this job alone."""
+        return self.chain.send(CONTRACT, "enrol", job_id, consent_id, dataset_version, mask_key)
 
     def open(self, job_id: int) -> Receipt:
         """Opens the attempt that can be opened; anyone may."""
         return self.chain.send(CONTRACT, "open", job_id)
+
+    def draw(self, job_id: int) -> Receipt:
+        """Draws the open round's groups; anyone may, once the block that decides is mined."""
+        return self.chain.send(CONTRACT, "draw", job_id)
+
+    def doubt(self, job_id: int, round: int, attempt: int, hospital_id: int) -> Receipt:
+        """Votes that the bytes of a hospital's update cannot be had or do not match."""
+        return self.chain.send(CONTRACT, "doubt", job_id, round, attempt, hospital_id)
 
     def submit(
         self,
@@ -229,7 +290,7 @@ class Jobs:
         return self.chain.send(CONTRACT, "attest", job_id, round, merge_digest)
 
     def reject(self, job_id: int, round: int, merge_digest: bytes) -> Receipt:
-        """Rejects the last merge."""
+        """Rejects the last merge, whose state cannot be had."""
         return self.chain.send(CONTRACT, "reject", job_id, round, merge_digest)
 
     def report(self, job_id: int, attests: bytes, correct: int, total: int, metrics_digest: bytes) -> Receipt:

@@ -176,6 +176,49 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Wait, or until their time is over.",
     ),
     "NotYoursToCancel": ("Job {jobId} can still go on, so only its researcher may cancel it.", _JOB),
+    "BadMaskKey": (
+        "{maskKey} is no key to mask with in this job.",
+        "A masked job takes an X25519 public key that is not of low order, another job none. The node makes it.",
+    ),
+    "NotDrawn": ("The groups of round {round} of job {jobId} are not drawn yet.", "Wait, or draw them."),
+    "NothingToDraw": (
+        "There is nothing to draw in job {jobId} now; block {blockNumber} decides.",
+        "Wait for the block after it, if the round's groups are not drawn yet.",
+    ),
+    "WindowOpen": ("Fraud in job {jobId} can still be proved until {until}.", "Wait until then."),
+    "NotChallenges": ("Contract {caller} is not the challenges contract.", "Challenge through that one."),
+    "NotMerged": ("No merge of round {round} of job {jobId} stands.", _JOB),
+    "OwnMerge": (
+        "The merge of round {round} of job {jobId} is this hospital's own.",
+        "Another hospital may challenge it.",
+    ),
+    # challenges
+    "WrongClaim": (
+        "The claim does not describe the merge that stands for round {round} of job {jobId}.",
+        "Read the job again: another attempt may have been merged, or the merge was voided.",
+    ),
+    "NoSuchChunk": ("There is no chunk {chunkIndex} in a state of {lanes} numbers.", "Count chunks from 0."),
+    "BadChunk": (
+        "A chunk of the claim does not lead to its vector's root (part {part}).",
+        "Fetch the vectors again, and match them to their digests.",
+    ),
+    # bonds
+    "BondTooSmall": (
+        "Hospital {hospitalId} has {free} of token {token} free for bonds; a bond is {needed}.",
+        "Deposit the rest: `salus bond deposit`.",
+    ),
+    "NotLocked": (
+        "Hospital {hospitalId} has no bond in job {jobId}.",
+        "`salus bond show` shows what is locked.",
+    ),
+    "StillLocked": (
+        "The bonds of job {jobId} are locked until {until}.",
+        "They are freed when fraud can no longer be proved.",
+    ),
+    "NothingToPay": (
+        "There is nothing to deposit, to withdraw or to pay.",
+        "`salus bond show` shows the bonds.",
+    ),
     "EmptyDigest": ("A digest is zero.", "Pin the document or vector first and name it by its digest."),
     # the DAO: OpenZeppelin's Governor, its timelock and the votes
     "HoldersMismatch": ("{holders} holders were given {amounts} amounts.", "Give one amount to each holder."),
