@@ -46,8 +46,8 @@ class Previous(Struct):
 
 @dataclass(frozen=True)
 class Claim(Struct):
-    """A challenge of the merge of a round in one chunk. ``parts`` are in the order of the chain; ``labels``: the round's
-    groups; ``next``: the state that was posted."""
+    """A challenge of the merge of a round in one chunk. ``parts`` are in the order of the chain; ``labels``: the groups
+    of the round; ``next``: the state that was posted."""
 
     job_id: int
     round: int
