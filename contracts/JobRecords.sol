@@ -3,6 +3,7 @@ pragma solidity 0.8.30;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
+import {IBonds} from "./interfaces/IBonds.sol";
 import {IConsentToken} from "./interfaces/IConsentToken.sol";
 import {IDatasetRegistry} from "./interfaces/IDatasetRegistry.sol";
 import {IHospitalRegistry} from "./interfaces/IHospitalRegistry.sol";
@@ -35,11 +36,12 @@ abstract contract JobRecords is ITrainingJobs {
         uint32 baseVersion;
     }
 
-    /// @dev One storage slot.
+    /// @dev One storage slot: reports, the gate, and how updates are merged.
     struct Tally {
         uint64 correct;
         uint64 total;
         uint16 gateBps;
+        MergeRule merge;
     }
 
     /// @dev `Words` packs `progress` and the lists of ids, which are in the order of their bits.
@@ -52,6 +54,7 @@ abstract contract JobRecords is ITrainingJobs {
         bytes32[2] accumulators;
         bytes32 specDigest;
         bytes32 irbApproval;
+        uint256 draw;
         uint256[6] hospitalIds;
         uint256[6] consentIds;
     }
@@ -61,6 +64,9 @@ abstract contract JobRecords is ITrainingJobs {
     IConsentToken public immutable consents;
     IModelRegistry public immutable models;
     IRewardPool public immutable rewards;
+    IBonds public immutable bonds;
+    /// @notice The contract that says which merges are proved false.
+    address public immutable challenges;
 
     /// @inheritdoc ITrainingJobs
     uint32 public jobCount;
@@ -69,19 +75,25 @@ abstract contract JobRecords is ITrainingJobs {
     mapping(uint256 jobAndRound => uint256) private _rounds;
     mapping(uint256 jobAndRound => bytes32) internal _mergeDigests;
     mapping(uint256 jobAndHospital => uint256) private _participants;
+    /// @dev Who doubts an update: bits of voters.
+    mapping(uint256 jobRoundAttemptAndIndex => uint48) internal _doubts;
 
     constructor(
         IHospitalRegistry hospitalRegistry,
         IDatasetRegistry datasetRegistry,
         IConsentToken consentToken,
         IModelRegistry modelRegistry,
-        IRewardPool rewardPool
+        IRewardPool rewardPool,
+        IBonds bonds_,
+        address challenges_
     ) {
         hospitals = hospitalRegistry;
         datasets = datasetRegistry;
         consents = consentToken;
         models = modelRegistry;
         rewards = rewardPool;
+        bonds = bonds_;
+        challenges = challenges_;
     }
 
     /// @inheritdoc ITrainingJobs
@@ -101,6 +113,7 @@ abstract contract JobRecords is ITrainingJobs {
         result.minHospitals = progress.minHospitals;
         result.maxHospitals = progress.maxHospitals;
         result.gateBps = record.tally.gateBps;
+        result.merge = record.tally.merge;
         result.modelId = terms.modelId;
         result.baseVersion = terms.baseVersion;
         result.phases = Phases(terms.enrol, terms.submit, terms.merge, terms.check, terms.report, terms.pause);
@@ -110,13 +123,20 @@ abstract contract JobRecords is ITrainingJobs {
         if (slot.attempt != 0) {
             result.accumulator = progress.round > progress.rounds
                 ? record.accumulators[progress.rounds & 1]
-                : _accumulator(jobId, progress.round, slot);
+                : _accumulator(jobId, progress, slot);
         }
     }
 
     /// @inheritdoc ITrainingJobs
     function roundOf(uint32 jobId, uint16 round) external view returns (Round memory slot) {
         slot = _round(jobId, round);
+        uint16 open = uint16(_jobs[jobId].progress >> 8);
+        // What a void left of the rounds after it counts for nothing, but no attempt's number is used twice.
+        if (round > open) return Round(0, 0, 0, 0, 0, slot.attempt, 0, 0);
+        if (round == open) {
+            slot.merger = 0;
+            return slot;
+        }
         // Past the last number there is no round, and at zero nothing is stored.
         unchecked {
             slot.merger = _round(jobId, round + 1).merger;
@@ -125,7 +145,26 @@ abstract contract JobRecords is ITrainingJobs {
 
     /// @inheritdoc ITrainingJobs
     function mergeDigest(uint32 jobId, uint16 round) external view returns (bytes32) {
-        return _mergeDigests[Words.roundKey(jobId, round)];
+        // A void leaves the digests of the rounds after it where they are.
+        return round < uint16(_jobs[jobId].progress >> 8) ? _mergeDigests[Words.roundKey(jobId, round)] : bytes32(0);
+    }
+
+    /// @inheritdoc ITrainingJobs
+    function drawOf(uint32 jobId) external view returns (Draw memory) {
+        return _draw(jobId, _load(jobId));
+    }
+
+    /// @inheritdoc ITrainingJobs
+    function mergeRule(uint32 jobId) external view returns (MergeRule memory) {
+        return _jobs[jobId].tally.merge;
+    }
+
+    /// @inheritdoc ITrainingJobs
+    function bondsFreeAt(uint32 jobId) external view returns (uint40) {
+        Words.Progress memory progress = _load(jobId);
+        if (progress.status == Status.Finished) return progress.since;
+        if (progress.status != Status.Cancelled) return type(uint40).max;
+        return progress.since + _jobs[jobId].terms.check;
     }
 
     /// @inheritdoc ITrainingJobs
@@ -147,7 +186,7 @@ abstract contract JobRecords is ITrainingJobs {
         Round memory slot = _round(jobId, progress.round);
         if (progress.status != Status.Running || slot.submitted != slot.participants) return 0;
         if (!_isFinal(jobId, progress, slot)) return 0;
-        for (uint48 left = slot.submitted; left != 0; left &= left - 1) {
+        for (uint48 left = slot.submitted & progress.present; left != 0; left &= left - 1) {
             uint48 member = left & (~left + 1);
             if (block.timestamp >= _turnOf(jobId, progress, slot, member)) line |= member;
         }
@@ -170,6 +209,11 @@ abstract contract JobRecords is ITrainingJobs {
     function _placeOf(uint32 jobId, uint32 hospitalId) internal view returns (uint256 place) {
         place = _participants[Words.placeKey(jobId, hospitalId)];
         if (place == 0) revert NotEnrolled(jobId, hospitalId);
+    }
+
+    /// @dev The hospital whose merge the round in `next` builds on.
+    function _mergerOf(uint32 jobId, Words.Progress memory progress, Round memory next) internal view returns (uint32) {
+        return Words.list(_jobs[jobId].hospitalIds, progress.enrolled)[next.merger - 1];
     }
 
     /// @dev A hospital's bit.
@@ -233,9 +277,20 @@ abstract contract JobRecords is ITrainingJobs {
     }
 
     /// @dev The accumulator of the open attempt. What its slot holds before the first update is of another attempt.
-    function _accumulator(uint32 jobId, uint16 round, Round memory slot) internal view returns (bytes32) {
-        if (slot.submitted == 0) return Digests.attempt(jobId, round, slot.attempt);
-        return _jobs[jobId].accumulators[round & 1];
+    function _accumulator(uint32 jobId, Words.Progress memory progress, Round memory slot)
+        internal
+        view
+        returns (bytes32)
+    {
+        if (slot.submitted != 0) return _jobs[jobId].accumulators[progress.round & 1];
+        return Digests.attempt(jobId, progress.round, slot.attempt, _draw(jobId, progress).labels);
+    }
+
+    /// @dev The draw of the open round's groups; empty with one group, or when nothing armed it yet.
+    function _draw(uint32 jobId, Words.Progress memory progress) internal view returns (Draw memory found) {
+        if (!progress.grouped) return found;
+        Words.unpack(_jobs[jobId].draw, found);
+        if (found.round != progress.round) return Draw(0, false, 0, 0);
     }
 
     /// @dev What a merge of the open or the last merged round is named by.
@@ -326,7 +381,9 @@ abstract contract JobRecords is ITrainingJobs {
         returns (uint256 time)
     {
         time = _turnsBegin(jobId, progress, slot);
-        uint256 place = Turns.place(slot.submitted, member, uint256(progress.round) + slot.voids);
+        // One that lost its bond is not in line.
+        uint48 ring = slot.submitted & progress.present;
+        uint256 place = Turns.place(ring, member, uint256(progress.round) + slot.voids);
         // The first in line pays for no look at the terms.
         if (place != 0) time += place * _jobs[jobId].terms.merge;
     }
@@ -339,6 +396,10 @@ abstract contract JobRecords is ITrainingJobs {
     {
         if (_isAgreed(progress, slot)) return slot.since;
         return Math.max(slot.since, uint256(progress.mergedAt) + _jobs[jobId].terms.check);
+    }
+
+    function _saveDraw(uint32 jobId, Draw memory next) internal {
+        _jobs[jobId].draw = Words.pack(next);
     }
 
     function _save(uint32 jobId, Words.Progress memory progress) internal {

@@ -4,6 +4,7 @@ pragma solidity 0.8.30;
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
 import {JobRecords} from "./JobRecords.sol";
+import {IBonds} from "./interfaces/IBonds.sol";
 import {IConsentToken} from "./interfaces/IConsentToken.sol";
 import {IDatasetRegistry} from "./interfaces/IDatasetRegistry.sol";
 import {IHospitalRegistry} from "./interfaces/IHospitalRegistry.sol";
@@ -12,6 +13,8 @@ import {IRewardPool} from "./interfaces/IRewardPool.sol";
 import {ITrainingJobs} from "./interfaces/ITrainingJobs.sol";
 import {Bits} from "./libraries/Bits.sol";
 import {Digests} from "./libraries/Digests.sol";
+import {Groups} from "./libraries/Groups.sol";
+import {MaskKeys} from "./libraries/MaskKeys.sol";
 import {Proposals} from "./libraries/Proposals.sol";
 import {Words} from "./libraries/Words.sol";
 
@@ -25,8 +28,10 @@ contract TrainingJobs is JobRecords {
         IDatasetRegistry datasetRegistry,
         IConsentToken consentToken,
         IModelRegistry modelRegistry,
-        IRewardPool rewardPool
-    ) JobRecords(hospitalRegistry, datasetRegistry, consentToken, modelRegistry, rewardPool) {}
+        IRewardPool rewardPool,
+        IBonds bonds_,
+        address challenges_
+    ) JobRecords(hospitalRegistry, datasetRegistry, consentToken, modelRegistry, rewardPool, bonds_, challenges_) {}
 
     /// @inheritdoc ITrainingJobs
     function propose(Proposal calldata proposal) external returns (uint32 jobId) {
@@ -37,6 +42,7 @@ contract TrainingJobs is JobRecords {
         Record storage record = _jobs[jobId];
         Words.Progress memory progress;
         progress.status = Status.Enrolling;
+        progress.grouped = proposal.merge.groups > 1;
         progress.since = uint40(block.timestamp);
         progress.rounds = proposal.rounds;
         progress.minHospitals = proposal.minHospitals;
@@ -54,6 +60,7 @@ contract TrainingJobs is JobRecords {
         });
         record.purpose = proposal.purpose;
         record.tally.gateBps = proposal.gateBps;
+        record.tally.merge = proposal.merge;
         record.specDigest = proposal.specDigest;
         // Any value will do: the researcher pays for new storage here, so that no hospital's update has to.
         record.accumulators = [proposal.specDigest, proposal.specDigest];
@@ -64,12 +71,13 @@ contract TrainingJobs is JobRecords {
     }
 
     /// @inheritdoc ITrainingJobs
-    function enrol(uint32 jobId, uint32 consentId, uint32 datasetVersion) external {
+    function enrol(uint32 jobId, uint32 consentId, uint32 datasetVersion, bytes32 maskKey) external {
         uint32 hospitalId = hospitals.requireOperator(msg.sender);
         Words.Progress memory progress = _load(jobId);
         if (progress.status != Status.Enrolling) revert WrongJobStatus(jobId, progress.status);
         if (_enrolmentIsOver(jobId, progress)) revert EnrolmentClosed(jobId);
         if (_isEnrolled(jobId, hospitalId)) revert AlreadyEnrolled(jobId, hospitalId);
+        if (_jobs[jobId].tally.merge.masked ? MaskKeys.isWeak(maskKey) : maskKey != 0) revert BadMaskKey(maskKey);
         // No need to verify whose dataset it is: a consent exists only for a dataset of its own hospital.
         consents.check(consentId, hospitalId, _jobs[jobId].purpose);
         uint32 datasetId = consents.consent(consentId).terms.datasetId;
@@ -90,7 +98,9 @@ contract TrainingJobs is JobRecords {
         progress.present |= Bits.only(progress.enrolled);
         ++progress.enrolled;
         _save(jobId, progress);
-        emit Enrolled(jobId, hospitalId, place);
+        emit Enrolled(jobId, hospitalId, place, maskKey);
+
+        bonds.lock(jobId, hospitalId);
     }
 
     /// @inheritdoc ITrainingJobs
@@ -98,6 +108,7 @@ contract TrainingJobs is JobRecords {
         Words.Progress memory progress = _load(jobId);
         Round memory slot = _round(jobId, progress.round);
         uint48 able = _able(jobId, progress, slot);
+        uint48 withheld;
         if (progress.status == Status.Enrolling) {
             if (!_enrolmentIsOver(jobId, progress) || able.count() < progress.minHospitals) {
                 revert NothingToOpen(jobId);
@@ -109,7 +120,12 @@ contract TrainingJobs is JobRecords {
             uint48 missing = slot.participants & ~slot.submitted;
             bool late = block.timestamp >= uint256(slot.since) + _jobs[jobId].terms.submit;
             if (missing == 0 || (!late && missing & ~able == 0)) revert NothingToOpen(jobId);
-            if (late) progress.present &= ~missing;
+            if (late) {
+                progress.present &= ~missing;
+                // Once groups are drawn, withholding could pick one that suits: it costs the bond. Not of those whom a
+                // dead consent or a merge that they rejected keeps from sending.
+                if (_draw(jobId, progress).drawn) withheld = missing & able & ~progress.rejected;
+            }
             able &= late ? slot.submitted : slot.participants;
         } else {
             revert WrongJobStatus(jobId, progress.status);
@@ -117,6 +133,59 @@ contract TrainingJobs is JobRecords {
 
         _openAttempt(jobId, progress, slot, able);
         _save(jobId, progress);
+
+        if (withheld != 0) _slashEach(jobId, progress, withheld);
+    }
+
+    /// @inheritdoc ITrainingJobs
+    function draw(uint32 jobId) external {
+        Words.Progress memory progress = _load(jobId);
+        if (progress.status != Status.Running) revert WrongJobStatus(jobId, progress.status);
+        Draw memory next = _draw(jobId, progress);
+        if (next.blockNumber == 0 || next.drawn || block.number <= next.blockNumber) {
+            revert NothingToDraw(jobId, next.blockNumber);
+        }
+
+        bytes32 seed = blockhash(next.blockNumber);
+        if (seed == 0) {
+            // The chain has forgotten that block: another one that nobody knows yet.
+            next.blockNumber = uint40(block.number) + 1;
+        } else {
+            Round memory slot = _round(jobId, progress.round);
+            next.drawn = true;
+            next.labels = Groups.draw(seed, slot.participants, _jobs[jobId].tally.merge.groups);
+            // Nobody could submit until now, and who is late loses a bond: the time to submit begins here.
+            slot.since = uint40(block.timestamp);
+            _saveRound(jobId, progress.round, slot);
+            emit GroupsDrawn(jobId, progress.round, seed, next.labels);
+        }
+        _saveDraw(jobId, next);
+    }
+
+    /// @inheritdoc ITrainingJobs
+    function doubt(uint32 jobId, uint16 round, uint8 attempt, uint32 hospitalId) external {
+        uint32 by = hospitals.requireOperator(msg.sender);
+        Words.Progress memory progress = _load(jobId);
+        Round memory slot = _round(jobId, round);
+        _requireOpen(jobId, progress, slot, round, attempt);
+        uint48 voter = _memberOf(jobId, by);
+        _requireParticipant(jobId, round, slot, voter, by);
+        uint8 index = Words.index(_placeOf(jobId, hospitalId));
+        if (slot.submitted & Bits.only(index) & ~voter == 0) revert NotParticipant(jobId, round, hospitalId);
+        uint256 key = Words.doubtKey(jobId, round, attempt, index);
+        uint48 voters = _doubts[key];
+        if (voters & voter != 0) revert AlreadyDone(jobId, round, by);
+
+        voters |= voter;
+        _doubts[key] = voters;
+        emit Doubted(jobId, round, hospitalId, attempt, by);
+        if (voters.count() < Bits.twoThirds(slot.participants.count() - 1)) return;
+
+        progress.present &= ~Bits.only(index);
+        emit Dropped(jobId, round, hospitalId, attempt);
+        _openAttempt(jobId, progress, slot, slot.participants & _able(jobId, progress, slot));
+        _save(jobId, progress);
+        bonds.slash(jobId, hospitalId, 0);
     }
 
     /// @inheritdoc ITrainingJobs
@@ -128,12 +197,13 @@ contract TrainingJobs is JobRecords {
         uint256 place = _placeOf(jobId, hospitalId);
         uint48 member = Bits.only(Words.index(place));
         _requireParticipant(jobId, submission.round, slot, member, hospitalId);
+        if (progress.grouped && !_draw(jobId, progress).drawn) revert NotDrawn(jobId, submission.round);
         if (slot.submitted & member != 0) revert AlreadyDone(jobId, submission.round, hospitalId);
         _requireVector(submission.update);
 
         _attestByDoing(jobId, progress, slot, member, hospitalId, submission.attests);
         _jobs[jobId].accumulators[submission.round & 1] =
-            Digests.update(_accumulator(jobId, submission.round, slot), hospitalId, submission.update);
+            Digests.update(_accumulator(jobId, progress, slot), Words.index(place), submission.update);
         slot.submitted |= member;
         if (slot.submitted == slot.participants) slot.since = uint40(block.timestamp);
         _saveRound(jobId, submission.round, slot);
@@ -151,7 +221,10 @@ contract TrainingJobs is JobRecords {
         Round memory slot = _round(jobId, round);
         _requireOpen(jobId, progress, slot, round, attempt);
         uint8 index = Words.index(_placeOf(jobId, hospitalId));
-        _requireParticipant(jobId, round, slot, Bits.only(index), hospitalId);
+        // One that lost its bond cannot merge until it is back with another.
+        if (slot.participants & progress.present & Bits.only(index) == 0) {
+            revert NotParticipant(jobId, round, hospitalId);
+        }
         if (slot.submitted != slot.participants) {
             revert UpdatesMissing(jobId, round, slot.participants & ~slot.submitted);
         }
@@ -201,9 +274,41 @@ contract TrainingJobs is JobRecords {
             progress.rejected.count() >= Bits.twoThirds(slot.previous.count() - 1)
                 && _round(jobId, round).voids != type(uint8).max
         ) {
-            _void(jobId, progress, slot.attempt, digest);
+            uint32 mergerId = _mergerOf(jobId, progress, slot);
+            _void(jobId, progress, round);
+            bonds.slash(jobId, mergerId, 0);
         }
         _save(jobId, progress);
+    }
+
+    /// @inheritdoc ITrainingJobs
+    function decide(Ruling calldata ruling) external {
+        if (msg.sender != challenges) revert NotChallenges(msg.sender);
+        uint32 jobId = ruling.jobId;
+        Words.Progress memory progress = _load(jobId);
+        bool cancelled = progress.status == Status.Cancelled
+            && block.timestamp < uint256(progress.since) + _jobs[jobId].terms.check;
+        if (!cancelled && (progress.status < Status.Running || progress.status > Status.Reporting)) {
+            revert WrongJobStatus(jobId, progress.status);
+        }
+        if (ruling.round == 0 || ruling.round >= progress.round) revert NotMerged(jobId, ruling.round);
+        if (!bonds.bondOf(address(this), jobId, ruling.challengerId).exists) {
+            revert NotEnrolled(jobId, ruling.challengerId);
+        }
+        uint48 present = progress.present;
+        uint32 mergerId = _mergerOf(jobId, progress, _round(jobId, ruling.round + 1));
+        if (mergerId == ruling.challengerId) revert OwnMerge(jobId, ruling.round);
+
+        if (!ruling.proven) {
+            progress.present = present & ~_memberOf(jobId, ruling.challengerId);
+        } else if (!cancelled) {
+            _jobs[jobId].accumulators[ruling.round & 1] = ruling.accumulator;
+            _void(jobId, progress, ruling.round);
+        }
+        _save(jobId, progress);
+        (uint32 loser, uint32 winner) =
+            ruling.proven ? (mergerId, ruling.challengerId) : (ruling.challengerId, mergerId);
+        bonds.slash(jobId, loser, winner);
     }
 
     /// @inheritdoc ITrainingJobs
@@ -241,6 +346,8 @@ contract TrainingJobs is JobRecords {
         progress.present |= member;
         _save(jobId, progress);
         emit Rejoined(jobId, hospitalId);
+
+        bonds.lock(jobId, hospitalId);
     }
 
     /// @inheritdoc ITrainingJobs
@@ -253,6 +360,9 @@ contract TrainingJobs is JobRecords {
             slot.submitted != slot.participants
                 && block.timestamp < uint256(progress.since) + _jobs[jobId].terms.report
         ) revert ReportsMissing(jobId, slot.participants & ~slot.submitted);
+        if (!_checkIsOver(jobId, progress)) {
+            revert WindowOpen(jobId, progress.mergedAt + _jobs[jobId].terms.check);
+        }
 
         if (!_countFinal(jobId, progress, slot)) revert NotFinal(jobId, progress.rounds);
         progress.status = Status.Finished;
@@ -312,9 +422,18 @@ contract TrainingJobs is JobRecords {
         }
     }
 
-    /// @dev Opens the next attempt of the round in `slot` for `able`, or pauses when they are too few. The caller
-    /// writes `progress`.
+    /// @dev Opens the next attempt of the round in `slot` for `able`, or pauses when they are too few. Groups are drawn
+    /// once a round (anew after a pause): in a later attempt one that fell below three is left out. The caller writes
+    /// `progress`.
     function _openAttempt(uint32 jobId, Words.Progress memory progress, Round memory slot, uint48 able) private {
+        if (progress.grouped) {
+            Draw memory drawn = _draw(jobId, progress);
+            if (drawn.drawn && progress.status == Status.Running) {
+                able = Groups.large(able, drawn.labels);
+            } else {
+                _saveDraw(jobId, Draw(progress.round, false, uint40(block.number) + 1, 0));
+            }
+        }
         if (_mayOpen(progress, able, slot.attempt)) {
             ++slot.attempt;
             slot.participants = able;
@@ -334,28 +453,45 @@ contract TrainingJobs is JobRecords {
     function _openReporting(uint32 jobId, Words.Progress memory progress, Round memory slot, uint48 asked) private {
         if (slot.attempt != type(uint8).max) ++slot.attempt;
         slot.participants = asked;
+        slot.submitted = 0;
         slot.since = uint40(block.timestamp);
         _enter(progress, Status.Reporting);
         _saveRound(jobId, progress.round, slot);
         emit ReportingOpened(jobId, asked);
     }
 
-    /// @dev Takes the last merge back, and whatever was built on it. The caller writes `progress`.
-    function _void(uint32 jobId, Words.Progress memory progress, uint8 attempt, bytes32 digest) private {
-        _saveRound(jobId, progress.round, Round(0, 0, 0, 0, 0, attempt, 0, 0));
+    /// @dev Takes the merge of `round` back, and whatever was built on it; its merger is out until it is back with a bond.
+    /// Its updates are settled: the next in line merges them. What lies in the rounds after it is left there, so that the
+    /// cost does not grow with them; of it only the numbers of attempts are read again. The caller writes `progress`.
+    function _void(uint32 jobId, Words.Progress memory progress, uint16 round) private {
+        Round memory next = _round(jobId, round + 1);
+        progress.present &= ~Bits.only(next.merger - 1);
+        // The next time that a later round opens, it is drawn from a later block.
+        if (progress.grouped) _saveDraw(jobId, Draw(0, false, 0, 0));
         if (progress.status == Status.Reporting) {
             _jobs[jobId].tally.correct = 0;
             _jobs[jobId].tally.total = 0;
         }
-        uint16 round = --progress.round;
-        delete _mergeDigests[Words.roundKey(jobId, round)];
+        _saveRound(jobId, round + 1, Round(0, 0, 0, 0, 0, next.attempt, next.voids, 0));
         Round memory slot = _round(jobId, round);
-        ++slot.voids;
+        if (slot.voids != type(uint8).max) ++slot.voids;
         slot.since = uint40(block.timestamp);
         _saveRound(jobId, round, slot);
+        progress.round = round;
+        // The round before was final when this one was merged.
+        if (progress.finalRounds >= round) progress.finalRounds = round - 1;
         progress.rejected = 0;
         _enter(progress, Status.Running);
-        emit MergeVoided(jobId, round, digest);
+        emit MergeVoided(jobId, round, _mergeDigests[Words.roundKey(jobId, round)]);
+        delete _mergeDigests[Words.roundKey(jobId, round)];
+    }
+
+    /// @dev Slashes the bonds of `members` in favour of the DAO.
+    function _slashEach(uint32 jobId, Words.Progress memory progress, uint48 members) private {
+        uint32[] memory ids = Words.list(_jobs[jobId].hospitalIds, progress.enrolled);
+        for (uint256 index; index < ids.length; ++index) {
+            if (members & Bits.only(index) != 0) bonds.slash(jobId, ids[index], 0);
+        }
     }
 
     /// @dev Attests the last merge for a hospital whose update or report builds on it.

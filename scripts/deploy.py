@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from brownie import (
+    Bonds,
+    Challenges,
     ConsentToken,
     DatasetRegistry,
     DevToken,
@@ -37,6 +39,7 @@ from brownie import (
 ZERO = "0x" + "00" * 20
 TOKEN = 10**18
 DEVELOPMENT_CHAINS = (1337, 31337)
+DEVELOPMENT_BOND = 100 * TOKEN
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,9 @@ class Parameters:
     proposal_threshold: int = 10_000
     quorum_percent: int = 20
     reward_tokens: tuple[str, ...] = ()
+    #: What each hospital locks in a job; in the token's smallest unit. Without a token no bond is asked for.
+    bond_token: str = ""
+    bond_amount: int = 0
 
 
 def parameters(development: bool) -> Parameters:
@@ -120,10 +126,15 @@ def deploy(deployer: Any, given: Parameters, development: bool) -> dict[str, Any
     consents = create(deployer, ConsentToken, deployer, hospitals, datasets)
     models = create(deployer, ModelRegistry, deployer)
     rewards = create(deployer, RewardPool, deployer, hospitals)
-    jobs = create(deployer, TrainingJobs, hospitals, datasets, consents, models, rewards)
+    bonds = create(deployer, Bonds, deployer, hospitals)
+    challenges = create(deployer, Challenges)
+    jobs = create(
+        deployer, TrainingJobs, hospitals, datasets, consents, models, rewards, bonds, challenges
+    )
     consents.setConsumer(jobs, True, sender)
     models.setJobs(jobs, True, sender)
     rewards.setJobs(jobs, True, sender)
+    bonds.setJobs(jobs, True, sender)
 
     contracts = {
         "VoteToken": votes,
@@ -134,16 +145,21 @@ def deploy(deployer: Any, given: Parameters, development: bool) -> dict[str, Any
         "ConsentToken": consents,
         "ModelRegistry": models,
         "RewardPool": rewards,
+        "Bonds": bonds,
+        "Challenges": challenges,
         "TrainingJobs": jobs,
     }
     reward_tokens = list(given.reward_tokens)
     if development:
         contracts["RewardToken"] = create(deployer, DevToken)
         reward_tokens.append(contracts["RewardToken"].address)
+        bonds.setBond(contracts["RewardToken"], DEVELOPMENT_BOND, sender)
+    elif given.bond_token:
+        bonds.setBond(given.bond_token, given.bond_amount, sender)
     for token in reward_tokens:
         rewards.allowToken(token, True, sender)
 
-    for owned in (hospitals, consents, models, rewards):
+    for owned in (hospitals, consents, models, rewards, bonds):
         owned.transferOwnership(timelock, sender)
     timelock.renounceRole(timelock.DEFAULT_ADMIN_ROLE(), deployer, sender)
     return contracts
@@ -181,6 +197,8 @@ def check_rights(contracts: dict[str, Any], deployer: Any) -> None:
     require(contracts["ConsentToken"].isConsumer(jobs), "jobs may use consents")
     require(contracts["ModelRegistry"].isJobs(jobs), "jobs may add candidates")
     require(contracts["RewardPool"].isJobs(jobs), "jobs may move escrow")
+    require(contracts["Bonds"].isJobs(jobs), "jobs may lock bonds")
+    require(jobs.challenges() == contracts["Challenges"], "jobs listen to the challenges contract")
 
 
 def write(path: Path, contracts: dict[str, Any], first_block: int) -> None:

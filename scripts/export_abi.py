@@ -17,6 +17,8 @@ ABI = ROOT / "protocol" / "chain" / "abi"
 
 # What scripts/deploy.py deploys, by the name of the artifact; DevToken stands for any reward token.
 CONTRACTS = (
+    "Bonds",
+    "Challenges",
     "ConsentToken",
     "DatasetRegistry",
     "DevToken",

@@ -165,14 +165,16 @@ def datasets() -> dict[str, Any]:
 
 def rounds() -> dict[str, Any]:
     job, number, attempt = 7, 3, 2
-    accumulator = digests.accumulator_start(job, number, attempt)
+    # Hospital 9 is in group 2, hospital 4 in group 1, all others in group 0.
+    labels = 2 << 4 * 9 | 1 << 4 * 4
+    accumulator = digests.accumulator_start(job, number, attempt, labels)
     steps = []
-    for hospital in (4, 1, 9):
-        update_cid, update_root = named(f"cid {hospital}"), named(f"root {hospital}")
-        accumulator = digests.accumulate(accumulator, hospital, update_cid, update_root)
+    for index in (4, 1, 9):
+        update_cid, update_root = named(f"cid {index}"), named(f"root {index}")
+        accumulator = digests.accumulate(accumulator, index, update_cid, update_root)
         steps.append(
             {
-                "hospital": hospital,
+                "index": index,
                 "cid": _hex(update_cid),
                 "root": _hex(update_root),
                 "accumulator": _hex(accumulator),
@@ -184,7 +186,9 @@ def rounds() -> dict[str, Any]:
         "job": job,
         "round": number,
         "attempt": attempt,
-        "start": _hex(digests.accumulator_start(job, number, attempt)),
+        "labels": hex(labels),
+        "one_group": _hex(digests.accumulator_start(job, number, attempt, 0)),
+        "start": _hex(digests.accumulator_start(job, number, attempt, labels)),
         "updates": steps,
         "state": {"cid": _hex(state_cid), "root": _hex(state_root)},
         "merge_digest": _hex(digests.merge_digest(job, number, attempt, accumulator, state_cid, state_root)),

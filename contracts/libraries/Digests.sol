@@ -7,17 +7,19 @@ import {IModelRegistry} from "../interfaces/IModelRegistry.sol";
 /// @notice SHA-256 over abi.encode, so that the record can be recomputed with any library.
 library Digests {
     /// @notice The accumulator of an attempt before any update.
-    function attempt(uint32 jobId, uint16 round, uint8 number) internal pure returns (bytes32) {
-        return sha256(abi.encode(jobId, round, number));
+    /// @param labels the round's groups; zero with one group.
+    function attempt(uint32 jobId, uint16 round, uint8 number, uint192 labels) internal pure returns (bytes32) {
+        return sha256(abi.encode(jobId, round, number, labels));
     }
 
     /// @notice The accumulator after one more update.
-    function update(bytes32 accumulator, uint32 hospitalId, IModelRegistry.Vector calldata vector)
+    /// @param index the hospital's bit in the job.
+    function update(bytes32 accumulator, uint8 index, IModelRegistry.Vector calldata vector)
         internal
         pure
         returns (bytes32)
     {
-        return sha256(abi.encode(accumulator, hospitalId, vector.cid, vector.root));
+        return sha256(abi.encode(accumulator, index, vector.cid, vector.root));
     }
 
     /// @notice What a merge is: these updates, in the order of their arrival, and this result.

@@ -6,9 +6,14 @@ import {ITrainingJobs} from "../interfaces/ITrainingJobs.sol";
 /// @title Records of a job as storage words
 /// @notice Each record fits one slot. Here it is read and written whole, by code that stands once in the contract.
 library Words {
-    /// @notice What changes while a job runs. `mergedAt` and `rejected` are of the last merge.
+    /// @dev The status takes three bits of its byte.
+    uint256 private constant GROUPED = 1 << 7;
+    uint256 private constant DRAWN = 1 << 248;
+
+    /// @notice What changes while a job runs, and whether it draws groups. `mergedAt` and `rejected` are of the last merge.
     struct Progress {
         ITrainingJobs.Status status;
+        bool grouped;
         uint16 round;
         uint16 finalRounds;
         uint8 enrolled;
@@ -31,15 +36,21 @@ library Words {
         return uint256(jobId) << 32 | hospitalId;
     }
 
+    /// @notice Where the doubts about an update are kept.
+    function doubtKey(uint32 jobId, uint16 round, uint8 attempt, uint8 index_) internal pure returns (uint256) {
+        return uint256(jobId) << 32 | uint256(round) << 16 | uint256(attempt) << 8 | index_;
+    }
+
     function pack(Progress memory p) internal pure returns (uint256) {
-        return uint256(p.status) | uint256(p.round) << 8 | uint256(p.finalRounds) << 24 | uint256(p.enrolled) << 40
-            | uint256(p.present) << 48 | uint256(p.since) << 96 | uint256(p.rounds) << 136
+        return uint256(p.status) | (p.grouped ? GROUPED : 0) | uint256(p.round) << 8 | uint256(p.finalRounds) << 24
+            | uint256(p.enrolled) << 40 | uint256(p.present) << 48 | uint256(p.since) << 96 | uint256(p.rounds) << 136
             | uint256(p.minHospitals) << 152 | uint256(p.maxHospitals) << 160 | uint256(p.mergedAt) << 168
             | uint256(p.rejected) << 208;
     }
 
     function unpack(uint256 word, Progress memory p) internal pure {
-        p.status = ITrainingJobs.Status(uint8(word));
+        p.status = ITrainingJobs.Status(uint8(word & (GROUPED - 1)));
+        p.grouped = word & GROUPED != 0;
         p.round = uint16(word >> 8);
         p.finalRounds = uint16(word >> 24);
         p.enrolled = uint8(word >> 40);
@@ -67,6 +78,17 @@ library Words {
         r.attempt = uint8(word >> 200);
         r.voids = uint8(word >> 208);
         r.since = uint40(word >> 216);
+    }
+
+    function pack(ITrainingJobs.Draw memory d) internal pure returns (uint256) {
+        return uint256(d.labels) | uint256(d.blockNumber) << 192 | uint256(d.round) << 232 | (d.drawn ? DRAWN : 0);
+    }
+
+    function unpack(uint256 word, ITrainingJobs.Draw memory d) internal pure {
+        d.labels = uint192(word);
+        d.blockNumber = uint40(word >> 192);
+        d.round = uint16(word >> 232);
+        d.drawn = word & DRAWN != 0;
     }
 
     function pack(ITrainingJobs.Participant memory p) internal pure returns (uint256) {

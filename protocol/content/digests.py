@@ -10,14 +10,15 @@ import hashlib
 from protocol.errors import InvalidInput
 
 
-def accumulator_start(job_id: int, round_number: int, attempt: int) -> bytes:
-    """The accumulator of an attempt before its first update."""
-    return _sha256_words(job_id, round_number, attempt)
+def accumulator_start(job_id: int, round_number: int, attempt: int, labels: int) -> bytes:
+    """The accumulator of an attempt before its first update. `labels` are the round's groups: zero with one group."""
+    return _sha256_words(job_id, round_number, attempt, labels)
 
 
-def accumulate(accumulator: bytes, hospital_id: int, cid: bytes, root: bytes) -> bytes:
-    """The accumulator after one more update, in the order in which the chain accepted them."""
-    return _sha256_words(accumulator, hospital_id, cid, root)
+def accumulate(accumulator: bytes, index: int, cid: bytes, root: bytes) -> bytes:
+    """The accumulator after one more update, in the order in which the chain accepted them. `index` is the hospital's
+    bit in the job."""
+    return _sha256_words(accumulator, index, cid, root)
 
 
 def merge_digest(

@@ -25,11 +25,13 @@ def abi(types: list[str], *values: object) -> bytes:
 
 def test_an_accumulator_is_the_hash_of_its_abi_encoding():
     place = (ROUND["job"], ROUND["round"], ROUND["attempt"])
-    accumulator = digests.accumulator_start(*place)
-    assert accumulator == raw(ROUND["start"]) == abi(["uint32", "uint16", "uint8"], *place)
+    kinds, labels = ["uint32", "uint16", "uint8", "uint192"], int(ROUND["labels"], 16)
+    assert digests.accumulator_start(*place, 0) == raw(ROUND["one_group"]) == abi(kinds, *place, 0)
+    accumulator = digests.accumulator_start(*place, labels)
+    assert accumulator == raw(ROUND["start"]) == abi(kinds, *place, labels)
     for update in ROUND["updates"]:
-        named = (update["hospital"], raw(update["cid"]), raw(update["root"]))
-        expected = abi(["bytes32", "uint32", "bytes32", "bytes32"], accumulator, *named)
+        named = (update["index"], raw(update["cid"]), raw(update["root"]))
+        expected = abi(["bytes32", "uint8", "bytes32", "bytes32"], accumulator, *named)
         accumulator = digests.accumulate(accumulator, *named)
         assert accumulator == raw(update["accumulator"]) == expected
     state = (raw(ROUND["state"]["cid"]), raw(ROUND["state"]["root"]))
@@ -46,7 +48,7 @@ def test_a_dataset_commitment_is_the_hash_of_its_abi_encoding():
 
 def test_the_order_of_updates_counts():
     one, two = bytes(32), bytes([1]) * 32
-    start = digests.accumulator_start(1, 1, 1)
+    start = digests.accumulator_start(1, 1, 1, 0)
     there = digests.accumulate(digests.accumulate(start, 1, one, one), 2, two, two)
     back = digests.accumulate(digests.accumulate(start, 2, two, two), 1, one, one)
     assert there != back
