@@ -6,10 +6,12 @@ from dataclasses import fields
 
 from protocol.chain import duo
 from protocol.chain.consents import Permission, Purpose
-from protocol.chain.jobs import Phases, Proposal
+from protocol.chain.enums import Rule
+from protocol.chain.jobs import MergeRule, Phases, Proposal
 from protocol.chain.models import VectorDigests
 from protocol.chain.rewards import Split
 from protocol.content.cid import to_cid
+from protocol.learning import zoo
 from protocol.spec import JobSpec
 
 ZERO_DIGEST = bytes(32)
@@ -42,6 +44,13 @@ def proposal_of(
         min_hospitals=spec.hospitals.min,
         max_hospitals=spec.hospitals.max,
         gate_bps=spec.gate.accuracy_bps,
+        merge=MergeRule(
+            lanes=zoo.layout(spec.model, spec.state).lanes,
+            server_step=spec.merge.server_step,
+            rule=Rule[spec.merge.rule.upper()],
+            groups=spec.merge.groups,
+            masked=spec.masked,
+        ),
         phases=phases,
         reward_token=reward_token,
         reward_amount=reward_amount,

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 from protocol.chain.events import Event
 from protocol.chain.jobs import Participant, Proposal
+from protocol.content import digests
 from protocol.content.vectors import VectorRef
 from protocol.errors import ChainError
 from protocol.learning import groups
@@ -169,6 +171,25 @@ class JobRecord:
         indices = [self.participants[each].index for each in self.members(attempt.participants)]
         by_index = {place.index: each for each, place in self.participants.items()}
         return [[by_index[index] for index in group] for group in groups.split(attempt.labels, indices)]
+
+    def updates_by_group(self, attempt: Attempt) -> list[list[Update]]:
+        """An attempt's updates, group by group: what a merge sums. Groups of which nothing came are left out."""
+        by_index = {self.participants[update.hospital_id].index: update for update in attempt.updates}
+        return [
+            [by_index[index] for index in group] for group in groups.split(attempt.labels, list(by_index))
+        ]
+
+    def accumulator(self, number: int, attempt: int) -> bytes:
+        """The accumulator of an attempt's updates, 32 bytes, computed here."""
+        found = self._attempt(number, attempt)
+        start = digests.accumulator_start(self.job_id, number, attempt, found.labels)
+        return reduce(
+            lambda a, update: digests.accumulate(
+                a, self.participants[update.hospital_id].index, update.ref.cid, update.ref.root
+            ),
+            found.updates,
+            start,
+        )
 
     def vectors(self) -> list[VectorRef]:
         """Every update and state of the job that was published, the voided ones too."""
