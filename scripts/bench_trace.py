@@ -92,7 +92,7 @@ def _played(stage: Stage, data: DemoData) -> tuple[JobSpec, int, int]:
             )
             for index, (own, share) in enumerate(zip(records, shares, strict=True))
         ]
-        state = merge(state, updates, spec.merge.server_step)
+        state = merge(state, [updates], spec.merge.server_step)
         refs = [vectors.put_vector(stage.ipfs, update) for update in updates]
         last = vectors.put_vector(stage.ipfs, state)
         play.round(number, refs, last)

@@ -1,8 +1,8 @@
 """Weights, quantised updates and the merge: arithmetic that every hospital and verifier repeats.
 
 An update is ``q = rint(w * clip(local - global) * 2**f)``; a merge is
-``saturate(x + ((eta * sum(q)) >> 16))`` with the sum taken modulo 2**32. Integer sums do not depend on their
-order, so any machine gets the same bytes.
+``saturate(x + ((eta * M) >> 16))``, where M combines the sums of groups, each taken modulo 2**32. Integer sums do
+not depend on their order, so any machine gets the same bytes; and masks that cancel modulo 2**32 leave none.
 """
 
 from __future__ import annotations
@@ -10,17 +10,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from itertools import chain
 
 import numpy as np
 
+from protocol.content.spool import VectorFile
 from protocol.errors import LearningError, NotFinite, WrongLength
 from protocol.learning.fixed_point import INT32_MAX, INT32_MIN, Layout, require_vector
 
 ONE = 1 << 16
+RULES = ("mean", "median")
 FULL_BPS = 10_000
 # One block of int64 scratch stays inside the processor's cache, and bounds what a merge needs beside two
 # states.
 BLOCK_LANES = 1 << 15
+
+# An update in memory, int32[lanes], or in a file.
+Lanes = np.ndarray | VectorFile
 
 
 def weights(counts: Sequence[int], max_weight_bps: int = FULL_BPS) -> list[Fraction]:
@@ -92,30 +98,72 @@ def l2_norm(vector: np.ndarray) -> float:
     return largest * math.sqrt(math.fsum(float(np.sum(block * block)) for block in blocks))
 
 
-def merge(state: np.ndarray, updates: Iterable[np.ndarray], server_step: int = ONE) -> np.ndarray:
-    """The next state int32[lanes]: ``saturate(state + ((server_step * sum of updates) >> 16))``, floor.
+def merge(
+    state: np.ndarray, groups: Iterable[Iterable[Lanes]], server_step: int = ONE, rule: str = "mean"
+) -> np.ndarray:
+    """The next state int32[lanes]: ``saturate(state + ((server_step * M) >> 16))``, floor.
 
-    ``updates`` are int32[lanes] and may be a generator: one is held at a time, and none is changed.
-    ``server_step`` is a uint32 with 16 fraction bits (65,536 is one). Raises WrongLength, and LearningError
-    for another dtype, no updates or a step outside uint32.
+    ``groups`` hold the updates of each group, in any order: int32[lanes], or files of as many. S is a group's sum
+    modulo 2**32, read as int32. M is, lane by lane, the floor of the mean of the groups' S, or with ``rule`` "median"
+    their median (of an even number the floor of the mean of the two middle ones); with one group both are its sum.
+    ``server_step`` is a uint32 with 16 fraction bits (65,536 is one).
+
+    Goes through all updates block by block: beside ``state`` and the result it needs a block of each group and, for an
+    update in a file, one more. Nothing that it was given is changed. Raises WrongLength, and LearningError for another
+    dtype or rule, a group without updates, or a step outside uint32.
     """
     if not 0 <= server_step < 2**32:
         raise LearningError(f"server_step is {server_step}; it lies between 0 and {2**32 - 1}.")
+    if rule not in RULES:
+        raise LearningError(f"There is no merge rule {rule!r}.", f"There are: {', '.join(RULES)}.")
     require_vector(state, len(state), "The state")
-    total = np.zeros(len(state), np.uint32)
-    merged = 0
-    for update in updates:
-        merged += 1
-        require_vector(update, len(state), f"Update {merged}")
-        np.add(total, update.view(np.uint32), out=total)
-        # Else it would live on while the next one is fetched.
-        del update
-    if not merged:
-        raise LearningError("There is no update to merge.")
-    result = total.view(np.int32)
+    members = [list(group) for group in groups]
+    if not members or not all(members):
+        raise LearningError("There is no update to merge, or none of a group.")
+    for number, update in enumerate(chain.from_iterable(members), start=1):
+        _require_update(update, len(state), f"Update {number}")
+    result = np.empty(len(state), np.int32)
+    sums, scratch = np.empty((len(members), BLOCK_LANES), np.uint32), np.empty(BLOCK_LANES, "<i4")
     for start in range(0, len(state), BLOCK_LANES):
-        block = slice(start, start + BLOCK_LANES)
-        # |server_step * S| <= (2**32 - 1) * 2**31 < 2**63: the product fits int64.
-        step = (result[block].astype(np.int64) * server_step) >> 16
-        result[block] = np.clip(step + state[block], INT32_MIN, INT32_MAX)
+        block = result[start : start + BLOCK_LANES]
+        here = sums[:, : len(block)]
+        for total, group in zip(here, members, strict=True):
+            _sum(group, start, total, scratch[: len(block)])
+        combined = _combine(here.view(np.int32), rule)
+        # |server_step * M| <= (2**32 - 1) * 2**31 < 2**63: the product fits int64.
+        combined *= server_step
+        combined >>= 16
+        combined += state[start : start + len(block)]
+        np.clip(combined, INT32_MIN, INT32_MAX, out=block, casting="unsafe")
     return result
+
+
+def _require_update(update: Lanes, lanes: int, what: str) -> None:
+    if not isinstance(update, VectorFile):
+        require_vector(update, lanes, what)
+    elif update.lanes != lanes:
+        raise WrongLength(f"{what} has {update.lanes:,} lanes; the model has {lanes:,}.")
+
+
+def _sum(group: Sequence[Lanes], start: int, total: np.ndarray, scratch: np.ndarray) -> None:
+    """Sets ``total``, uint32[n], to the sum modulo 2**32 of the group's lanes from ``start`` on."""
+    total[:] = 0
+    for update in group:
+        if isinstance(update, VectorFile):
+            update.read(start, scratch)
+            lanes = scratch
+        else:
+            lanes = update[start : start + len(total)]
+        np.add(total, lanes.view(np.uint32), out=total)
+
+
+def _combine(sums: np.ndarray, rule: str) -> np.ndarray:
+    """Mean or median over the groups, floor; ``sums`` is int32[groups, n], the result int64[n]."""
+    count = len(sums)
+    if count == 1:
+        return sums[0].astype(np.int64)
+    if rule == "mean":
+        return sums.sum(axis=0, dtype=np.int64) // count
+    ordered = np.sort(sums, axis=0)
+    middle = ordered[count // 2].astype(np.int64)
+    return middle if count % 2 else (middle + ordered[count // 2 - 1]) >> 1

@@ -33,5 +33,5 @@ def rehearse(
             )
             for (records, labels), seed, share in zip(parties, seeds, shares, strict=True)
         ]
-        state = merge(state, updates, spec.merge.server_step)
+        state = merge(state, [updates], spec.merge.server_step)
         yield state

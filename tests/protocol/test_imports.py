@@ -38,7 +38,7 @@ HOME_OF = {
     "eth_abi": ("chain",),
     "ipfshttpclient": ("content.ipfs",),
     "click": ("cli",),
-    "cryptography": ("data",),
+    "cryptography": ("data", "learning.masks", "node.job_keys", "chain.accounts", "node.job_keys"),
     "sklearn": ("data", "learning"),
     "matplotlib": ("demo",),
     "brownie": (),

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol.content.spool import Spool, VectorFile
 from protocol.errors import LearningError, NotFinite, WrongLength
 from protocol.learning.fixed_point import INT32_MAX, INT32_MIN, Layout
 from protocol.learning.merge import BLOCK_LANES, ONE, l2_norm, merge, quantise, weights
@@ -106,12 +107,12 @@ def test_no_sum_of_honest_updates_leaves_int32(counts, bits, data):
     updates = [quantise(np.array([sign * 1e30]), share, len(counts), one(1, bits), 1e300) for share in shares]
     total = sum(int(update[0]) for update in updates)
     assert INT32_MIN <= total <= INT32_MAX
-    assert merge(int32(0), updates).tolist() == [total]
+    assert merge(int32(0), [updates]).tolist() == [total]
 
 
 def test_eighteen_equal_participants_at_the_clip_bound_stay_inside():
     updates = [quantise(np.array([1e9, -1e9]), Fraction(1, 18), 18, one(2), 1e300) for _ in range(18)]
-    total = merge(int32(0, 0), updates)
+    total = merge(int32(0, 0), [updates])
     assert total.tolist() == [18 * int(updates[0][0]), 18 * int(updates[0][1])]
     assert INT32_MAX - 36 <= total[0] <= INT32_MAX
 
@@ -159,10 +160,11 @@ def test_l2_norm_of_long_and_of_extreme_vectors():
 # merge
 
 
+@pytest.mark.parametrize("rule", ["mean", "median"])
 @pytest.mark.parametrize("case", cases("merge"), ids=lambda case: case["name"])
-def test_merge_matches_the_vectors(case):
-    updates = [int32(*update) for update in case["updates"]]
-    assert merge(int32(*case["state"]), updates, case["server_step"]).tolist() == case["result"]
+def test_merge_matches_the_vectors(case, rule):
+    groups = [[int32(*update) for update in group] for group in case["groups"]]
+    assert merge(int32(*case["state"]), groups, case["server_step"], rule).tolist() == case[rule]
 
 
 @given(st.integers(1, 6), st.integers(1, 18), st.integers(0, 2**32 - 1), st.randoms(use_true_random=False))
@@ -170,9 +172,9 @@ def test_merge_is_the_same_in_any_order(lanes, hospitals, step, random):
     rng = np.random.default_rng(random.getrandbits(32))
     draw = rng.integers(INT32_MIN, INT32_MAX, size=(hospitals + 1, lanes), dtype=np.int32, endpoint=True)
     state, updates = draw[0], list(draw[1:])
-    expected = merge(state, updates, step)
+    expected = merge(state, [updates], step)
     random.shuffle(updates)
-    assert np.array_equal(merge(state, updates, step), expected)
+    assert np.array_equal(merge(state, [updates], step), expected)
 
 
 @given(
@@ -183,52 +185,64 @@ def test_merge_is_the_same_in_any_order(lanes, hospitals, step, random):
 def test_merge_is_its_definition_in_whole_numbers(x, numbers, step):
     total = (sum(numbers) + 2**31) % 2**32 - 2**31
     expected = max(INT32_MIN, min(INT32_MAX, x + step * total // ONE))
-    assert merge(int32(x), [int32(number) for number in numbers], step).tolist() == [expected]
+    assert merge(int32(x), [[int32(number) for number in numbers]], step).tolist() == [expected]
 
 
 def test_merge_crosses_its_blocks():
     rng = np.random.default_rng(3)
     lanes = 2 * BLOCK_LANES + 7
     state, first, second = rng.integers(-(2**20), 2**20, size=(3, lanes), dtype=np.int32)
-    assert np.array_equal(merge(state, [first, second]), state + first + second)
+    assert np.array_equal(merge(state, [[first, second]]), state + first + second)
 
 
 def test_merge_changes_nothing_that_it_was_given():
     state, update = int32(1, 2), int32(3, 4)
     state.flags.writeable = update.flags.writeable = False
-    assert merge(state, [update]).tolist() == [4, 6]
+    assert merge(state, [[update]]).tolist() == [4, 6]
 
 
-def test_merge_streams_in_less_than_three_states():
-    lanes = 2_000_000
+@pytest.mark.parametrize("rule", ["mean", "median"])
+def test_merge_needs_little_beside_the_state_and_the_result(tmp_path, rule):
+    """However many hospitals: their updates stay in their files."""
+    lanes, spool = 1_000_000, Spool(tmp_path)
     state = np.zeros(lanes, np.int32)
+    refs = [spool.put(np.full(lanes, number, np.int32)) for number in range(18)]
+    files = [VectorFile(tmp_path / f"{ref.cid.hex()}.vector", lanes) for ref in refs]
+    merge(state[:10], [[int32(*range(10))]])
     tracemalloc.start()
     try:
-        merge(state, (np.full(lanes, number, np.int32) for number in range(6)))
+        merged = merge(state, [files[i::6] for i in range(6)], rule=rule)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak + state.nbytes < 3.5 * state.nbytes, "state, sum and one update"
+    assert merged[0] == {"mean": 153 // 6, "median": (24 + 27) // 2}[rule]
+    assert peak + state.nbytes < 3 * state.nbytes
 
 
 @pytest.mark.parametrize("update", [np.zeros(1, np.int32), np.zeros(3, np.int32), np.zeros((1, 2), np.int32)])
 def test_merge_refuses_another_length(update):
     with pytest.raises(WrongLength, match="Update 2"):
-        merge(int32(0, 0), [int32(1, 1), update])
+        merge(int32(0, 0), [[int32(1, 1), update]])
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.uint32, np.float32, ">i4"])
 def test_merge_refuses_another_dtype(dtype):
     with pytest.raises(LearningError, match="must be int32"):
-        merge(int32(0), [np.zeros(1, dtype)])
+        merge(int32(0), [[np.zeros(1, dtype)]])
 
 
-def test_merge_refuses_no_updates():
+@pytest.mark.parametrize("groups", [[], [[]], [[int32(1)], []]])
+def test_merge_refuses_no_updates(groups):
     with pytest.raises(LearningError, match="no update"):
-        merge(int32(0), [])
+        merge(int32(0), groups)
+
+
+def test_merge_refuses_a_rule_that_there_is_not():
+    with pytest.raises(LearningError, match="'mode'"):
+        merge(int32(0), [[int32(1)]], rule="mode")
 
 
 @pytest.mark.parametrize("step", [-1, 2**32])
 def test_merge_refuses_a_step_outside_uint32(step):
     with pytest.raises(LearningError, match="server_step"):
-        merge(int32(0), [int32(0)], step)
+        merge(int32(0), [[int32(0)]], step)
