@@ -1,4 +1,4 @@
-"""The figures of Salus: gas, time of a round, trace, accuracy.
+"""The figures of Salus: gas, time of a round and of Flower's, trace, accuracy.
 
     make bench
 
@@ -7,6 +7,7 @@ Prints tables and writes ``reports/bench.json``. Times are medians; they mean so
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import platform
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import bench_accuracy
+import bench_flower
 import bench_gas
 import bench_rounds
 import bench_trace
@@ -45,6 +47,9 @@ def main() -> None:
     ):
         result["rounds"] = _timed(result, "rounds", lambda: bench_rounds.run(stage, data))
         bench_rounds.show(result["rounds"], console)
+        flower = functools.partial(bench_flower.run, data, result["rounds"], console.print)
+        result["flower"] = _timed(result, "flower", flower)
+        bench_flower.show(result["flower"], console)
         result["trace"] = _timed(result, "trace", lambda: bench_trace.run(stage, data, result["rounds"]))
         bench_trace.show(result["trace"], console)
         result["gas"] = _timed(result, "gas", lambda: bench_gas.run(stage))

@@ -26,9 +26,9 @@ from protocol.demo.data import DemoData
 from protocol.errors import DevnetError
 from protocol.learning import zoo
 from protocol.node.policy import Policy
+from protocol.spec import JobSpec
 from protocol.templates import Template
 
-HOSPITALS = 4
 WARM_UP = 2
 MEASURED = 12
 HIDDEN = [625, 625]
@@ -65,33 +65,46 @@ class Span:
     round: int | None
 
 
-def run(stage: Stage, data: DemoData) -> dict[str, Any]:
+def run(
+    stage: Stage,
+    data: DemoData,
+    *,
+    warm_up: int = WARM_UP,
+    measured: int = MEASURED,
+    patience_seconds: float = PATIENCE_SECONDS,
+    **changes: Any,
+) -> dict[str, Any]:
     """Seconds of each measured round, of its longest local training, and along the path that decided its length.
 
-    Raises DevnetError when a node stops or the job takes too long.
+    A node for each hospital of ``data``; ``changes`` replace whole fields of the spec. Raises DevnetError when a node
+    stops or the job takes too long.
     """
-    hospitals = stage.admit(HOSPITALS)
+    hospitals = stage.admit(len(data.hospitals))
     for hospital, records in zip(hospitals, data.hospitals, strict=True):
         stage.register_records(hospital, records, data.schema)
-    rounds = WARM_UP + MEASURED
-    template = _template(data)
+    rounds = warm_up + measured
+    chosen = template(data)
     job_id, model_id, spec = stage.propose(
-        template, data.schema, rounds=rounds, hospitals={"min": HOSPITALS, "max": HOSPITALS}
+        chosen,
+        data.schema,
+        **{"rounds": rounds, "hospitals": {"min": len(hospitals), "max": len(hospitals)}, **changes},
     )
-    nodes = [_start(stage, hospital, spec.model.architecture) for hospital in hospitals]
+    nodes = [_start(stage, hospital, spec) for hospital in hospitals]
     try:
-        processor = _wait(stage, job_id, nodes)
+        processor = _wait(stage, job_id, nodes, warm_up, patience_seconds)
     except DevnetError as error:
         logs = [(stage.home / each.name / "node.log").read_text()[-500:] for each in hospitals]
         raise DevnetError(error.message, "\n".join(logs)) from error
     finally:
         _stop(nodes)
     spans = [span for index, each in enumerate(hospitals) for span in _read(index, _spans_file(stage, each))]
-    measured = [_round(spans, number) for number in range(WARM_UP + 1, rounds + 1)]
+    measured = [_round(spans, number) for number in range(warm_up + 1, rounds + 1)]
     names = list(dict.fromkeys(name for each in measured for name in each["path"]))
     return {
         "parameters": zoo.layout(spec.model, spec.state).lanes,
-        "hospitals": HOSPITALS,
+        "hospitals": len(hospitals),
+        "privacy": spec.privacy.mechanism,
+        "job_id": job_id,
         "job_rounds": rounds,
         "rounds": measured,
         "seconds": median(each["seconds"] for each in measured),
@@ -105,7 +118,7 @@ def run(stage: Stage, data: DemoData) -> dict[str, Any]:
     }
 
 
-def _template(data: DemoData) -> Template:
+def template(data: DemoData) -> Template:
     """The demonstration's job with a model of 400,000 parameters, one local epoch and no gate."""
     inputs = data.template.model.parameters["inputs"]
     document = data.template.document
@@ -123,12 +136,14 @@ def _template(data: DemoData) -> Template:
     )
 
 
-def _start(stage: Stage, hospital: Hospital, architecture: str) -> subprocess.Popen[bytes]:
+def _start(stage: Stage, hospital: Hospital, spec: JobSpec) -> subprocess.Popen[bytes]:
     """The hospital's node, as the demonstration starts it."""
     home, accounts = stage.home / hospital.name, stage.devnet.accounts
     account = f"{hospital.name}-operator"
     accounts.keystore.import_key(account, hospital.operator_key, accounts.password)
-    policy = Policy(architectures=(architecture,), purposes=("HMB",), privacy=("none",))
+    policy = Policy(
+        architectures=(spec.model.architecture,), purposes=("HMB",), privacy=(spec.privacy.mechanism,)
+    )
     (home / "policy.json").write_text(json.dumps(policy.as_dict()))
     with (home / "node.log").open("wb") as log:
         return subprocess.Popen(
@@ -150,7 +165,13 @@ def _spans_file(stage: Stage, hospital: Hospital) -> Path:
     return stage.home / hospital.name / "spans.jsonl"
 
 
-def _wait(stage: Stage, job_id: int, nodes: Sequence[subprocess.Popen[bytes]]) -> dict[str, float]:
+def _wait(
+    stage: Stage,
+    job_id: int,
+    nodes: Sequence[subprocess.Popen[bytes]],
+    warm_up: int,
+    patience_seconds: float,
+) -> dict[str, float]:
     """Waits for the end of the job; looks rarely, since every look takes time from the nodes. Returns the processor
     seconds that each kind of process took for a round."""
     jobs = Jobs(stage.chain)
@@ -159,10 +180,10 @@ def _wait(stage: Stage, job_id: int, nodes: Sequence[subprocess.Popen[bytes]]) -
         "IPFS daemon": [stage.devnet.ipfs.pid()],
         "node, each": [node.pid for node in nodes],
     }
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + patience_seconds
     began: tuple[int, dict[str, float]] | None = None
     while (job := jobs.job(job_id)).status != JobStatus.FINISHED:
-        if job.status == JobStatus.RUNNING and job.round > WARM_UP:
+        if job.status == JobStatus.RUNNING and job.round > warm_up:
             now = job.round, {name: _processor_seconds(pids) for name, pids in groups.items()}
             began, ended = began or now, now
         stopped = [index for index, node in enumerate(nodes) if node.poll() not in (None, 0)]
