@@ -21,6 +21,7 @@ from protocol.errors import InvalidInput, SpecError
 
 PROTOCOL = "salus/1"
 FULL_BPS = 10_000
+SMALLEST_GROUP = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +90,36 @@ class TrainingSpec:
 
 @dataclass(frozen=True, slots=True)
 class MergeSpec:
-    """``server_step`` has 16 fraction bits; ``clip_norm`` is the L2 bound on an update."""
+    """``server_step`` has 16 fraction bits; ``clip_norm`` is the L2 bound on an update. ``groups``: most groups, of at
+    least three, that a round's participants are drawn into; ``rule`` (``mean`` or ``median``) combines their sums."""
 
     rule: str
     server_step: int
     max_weight_bps: int
     clip_norm: float
+    groups: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DpSpec:
+    """Differential privacy of local training, by DP-SGD. ``unit`` is what one gradient is clipped and one epsilon
+    stated for: a ``record`` or a ``patient``. ``noise_multiplier``: deviation of the noise as a multiple of
+    ``max_grad_norm``, the L2 bound on a unit's gradient. ``accountant``: ``rdp`` or ``prv``."""
+
+    unit: str
+    noise_multiplier: float
+    max_grad_norm: float
+    delta: float
+    accountant: str
 
 
 @dataclass(frozen=True, slots=True)
 class PrivacySpec:
-    """``none``: updates lie unmasked on IPFS."""
+    """``masked``: nobody can read a single update. ``none``: updates lie unmasked on IPFS. ``dp`` is None when updates
+    carry no noise."""
 
     mechanism: str
+    dp: DpSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +213,11 @@ class JobSpec:
         return cid.digest_of(self.canonical)
 
     @property
+    def masked(self) -> bool:
+        """Whether updates are masked."""
+        return self.privacy.mechanism == "masked"
+
+    @property
     def schema_digest(self) -> bytes:
         """Digest of the data schema, which each dataset on the chain must have."""
         return self.schema.digest()
@@ -229,7 +252,7 @@ class JobSpec:
             ),
             rounds=document["rounds"],
             merge=MergeSpec(**{**document["merge"], "clip_norm": float(document["merge"]["clip_norm"])}),
-            privacy=PrivacySpec(**document["privacy"]),
+            privacy=_privacy(document["privacy"]),
             purpose=PurposeSpec(
                 permission=purpose["permission"],
                 mondo=int(purpose["mondo"].removeprefix("MONDO:")) if purpose["mondo"] else 0,
@@ -286,6 +309,20 @@ def _check_sense(document: dict[str, Any]) -> None:
         raise SpecError(
             "hospitals", f"at least {hospitals['min']}, at most {hospitals['max']}: that is nobody."
         )
+    merge, masked = document["merge"], document["privacy"]["mechanism"] == "masked"
+    groups = merge.get("groups", 1)
+    if (masked or groups > 1) and hospitals["min"] < SMALLEST_GROUP:
+        raise SpecError(
+            "hospitals.min",
+            f"it is {hospitals['min']}; a sum of fewer than {SMALLEST_GROUP} updates tells one hospital the other's.",
+        )
+    if groups > 1 and SMALLEST_GROUP * groups > hospitals["max"]:
+        raise SpecError(
+            "merge.groups",
+            f"{hospitals['max']} hospitals never make {groups} groups of at least {SMALLEST_GROUP}.",
+        )
+    if merge["rule"] == "median" and groups == 1:
+        raise SpecError("merge.rule", "the median is taken across groups; `groups` says how many there are.")
     purpose = document["purpose"]
     pledges = purpose["pledges"]
     if ("IRB" in pledges) != (purpose["irb_approval"] is not None):
@@ -308,6 +345,14 @@ def _check_model(spec: JobSpec) -> None:
             "model.parameters.inputs",
             f"it is {inputs}; the data schema encodes a record as {spec.schema.inputs} numbers.",
         )
+
+
+def _privacy(document: dict[str, Any]) -> PrivacySpec:
+    dp = document.get("dp")
+    if dp is None:
+        return PrivacySpec(document["mechanism"])
+    numbers = {name: float(dp[name]) for name in ("noise_multiplier", "max_grad_norm", "delta")}
+    return PrivacySpec(document["mechanism"], DpSpec(unit=dp["unit"], accountant=dp["accountant"], **numbers))
 
 
 def _schema(document: dict[str, Any]) -> DataSchema:

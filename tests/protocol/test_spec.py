@@ -56,7 +56,12 @@ def test_a_spec_says_what_its_document_says():
     assert (spec.merge.rule, spec.merge.server_step) == ("mean", 65536)
     assert (spec.merge.max_weight_bps, spec.merge.clip_norm) == (6000, 10.0)
     assert isinstance(spec.merge.clip_norm, float)
-    assert spec.privacy.mechanism == "none"
+    assert (spec.merge.groups, spec.privacy.mechanism, spec.privacy.dp, spec.masked) == (
+        1,
+        "none",
+        None,
+        False,
+    )
     assert (spec.purpose.permission, spec.purpose.mondo, spec.purpose.pledges) == ("HMB", 0, ("PUB",))
     assert (spec.purpose.region, spec.purpose.irb_approval) == (0, None)
     assert (spec.hospitals.min, spec.hospitals.max) == (3, 4)
@@ -70,6 +75,19 @@ def test_a_spec_says_what_its_document_says():
         500,
     )
     assert spec.retain_until == 2_000_000_000
+
+
+def test_a_spec_says_whether_updates_are_masked_and_how_groups_are_combined():
+    spec = JobSpec.from_dict(
+        job(
+            privacy={"mechanism": "masked"},
+            merge__rule="median",
+            merge__groups=5,
+            hospitals={"min": 9, "max": 18},
+        )
+    )
+    assert spec.masked
+    assert (spec.merge.rule, spec.merge.groups) == ("median", 5)
 
 
 def test_a_purpose_names_disease_region_and_approval():
@@ -129,6 +147,10 @@ def test_the_document_of_a_spec_is_a_copy():
         job(training__optimiser={"name": "adam", "learning_rate": 0.01, "weight_decay": 0.0}),
         job(state__tensors={"0.bias": 16}),
         job(hospitals={"min": 4, "max": 4}),
+        job(privacy={"mechanism": "masked"}),
+        job(merge__groups=1),
+        job(merge__groups=16, hospitals={"min": 3, "max": 48}, privacy={"mechanism": "masked"}),
+        job(merge__groups=2, merge__rule="median", hospitals={"min": 3, "max": 6}),
         job(title="Échographie: 超音波"),
     ],
 )
@@ -196,12 +218,20 @@ def test_these_are_sound_too(document):
         ({"rounds": 0}, "rounds", "at least 1"),
         ({"rounds": 10_001}, "rounds", "at most 1000"),
         ({"rounds": True}, "rounds", "integer"),
-        ({"merge__rule": "median"}, "merge.rule", "mean"),
+        ({"merge__rule": "mode"}, "merge.rule", "mean, median"),
+        ({"merge__rule": "median"}, "merge.rule", "across groups"),
+        ({"merge__rule": "median", "merge__groups": 1}, "merge.rule", "across groups"),
+        ({"merge__groups": 0}, "merge.groups", "at least 1"),
+        ({"merge__groups": 17}, "merge.groups", "at most 16"),
+        ({"merge__groups": 2}, "merge.groups", "4 hospitals never make 2 groups of at least 3"),
+        ({"merge__groups": 2, "hospitals": {"min": 2, "max": 6}}, "hospitals.min", "tells one hospital"),
+        ({"privacy": {"mechanism": "masked"}, "hospitals__min": 2}, "hospitals.min", "tells one hospital"),
         ({"merge__server_step": 0}, "merge.server_step", "at least 1"),
         ({"merge__server_step": 2**32}, "merge.server_step", "at most"),
         ({"merge__max_weight_bps": 0}, "merge.max_weight_bps", "at least 1"),
         ({"merge__clip_norm": 0}, "merge.clip_norm", "more than 0"),
-        ({"privacy__mechanism": "trust me"}, "privacy.mechanism", "none"),
+        ({"privacy__mechanism": "trust me"}, "privacy.mechanism", "masked, none"),
+        ({"privacy": {}}, "privacy", "'mechanism' is missing"),
         ({"purpose__permission": "ALL"}, "purpose.permission", "NRES, GRU, HMB, DS"),
         ({"purpose__pledges": ["XYZ"]}, "purpose.pledges[0]", "not one of"),
         ({"purpose__pledges": ["PUB", "PUB"]}, "purpose.pledges", "twice"),
