@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from protocol.chain.jobs import Phases, Proposal
+from protocol.chain.enums import Rule
+from protocol.chain.jobs import MergeRule, Phases, Proposal
 from protocol.proposal import differences, proposal_of
 from protocol.spec import JobSpec
 from tests.protocol.job_documents import job
@@ -49,6 +50,32 @@ def test_a_proposal_made_from_the_spec_agrees_with_it() -> None:
 def test_each_field_that_differs_is_named(field: str, value: Any) -> None:
     (difference,) = differences(SPEC, replace(a_proposal(), **{field: value}), SPEC.base)
     assert difference.startswith(f"{field}:")
+
+
+def test_the_merge_is_the_specs() -> None:
+    merge = proposal_of_spec(
+        JobSpec.from_dict(
+            job(
+                privacy={"mechanism": "masked"},
+                merge__rule="median",
+                merge__groups=3,
+                merge__server_step=98304,
+                hospitals={"min": 9, "max": 12},
+            )
+        )
+    ).merge
+    assert merge == MergeRule(lanes=4, server_step=98304, rule=Rule.MEDIAN, groups=3, masked=True)
+    plain = a_proposal()
+    assert plain.merge == MergeRule(lanes=4, server_step=65536, rule=Rule.MEAN, groups=1, masked=False)
+    for change in (
+        {"lanes": 5},
+        {"server_step": 1},
+        {"rule": Rule.MEDIAN},
+        {"groups": 2},
+        {"masked": True},
+    ):
+        other = replace(plain, merge=replace(plain.merge, **change))
+        assert differences(SPEC, other, SPEC.base)[0].startswith("merge:")
 
 
 def test_a_wider_purpose_or_another_split_is_noticed() -> None:
