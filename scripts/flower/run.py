@@ -2,10 +2,10 @@
 
     FLOWER_JOB=JOB.npz build/flower/bin/python scripts/flower/run.py OUT.json STARTED
 
-JOB.npz: `job` (JSON: hidden, learning_rate, batch_size, local_epochs, rounds, clients), the initial tensors `state.NAME`,
-and for each client k `train_x.k`, `train_y.k`, `held_out_x.k`, `held_out_y.k`. STARTED: when this process was started,
-seconds of the machine's monotonic clock. OUT.json: seconds of start-up, of each round and of the whole, and the share of
-held-out records that the last model gets right.
+STARTED: when this process was started, seconds of the machine's monotonic clock. JOB.npz: `job` (JSON: hidden,
+learning_rate, batch_size, local_epochs, rounds, clients), the initial tensors `state.NAME`, and for each client k
+`train_x.k`, `train_y.k`, `held_out_x.k`, `held_out_y.k`. OUT.json: seconds of start-up, of each round and of the whole,
+and the share of held-out records that the last model gets right.
 """
 
 from __future__ import annotations
