@@ -85,11 +85,16 @@ def pair_stream_key(key: JobKey, context: RoundContext, hospital_id: int, other_
     return HKDF(SHA256(), 32, SALT, info).derive(key.agree(context.mask_keys[other]))
 
 
-def mask(update: np.ndarray, context: RoundContext, hospital_id: int, key: JobKey) -> np.ndarray:
-    """The masked update, int32[lanes]; ``update``, int32[lanes], is left as it is.
+def mask(
+    update: np.ndarray,
+    context: RoundContext,
+    hospital_id: int,
+    key: JobKey,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    """The masked update, int32[lanes], in ``out``, which may be ``update`` itself, else in a new array.
 
-    Needs memory for the result alone. Raises WrongLength, and LearningError for a group of fewer than three and as
-    ``pair_stream_key``.
+    Raises WrongLength, and LearningError for a group of fewer than three and as ``pair_stream_key``.
     """
     require_vector(update, context.lanes, "The update")
     if len(context.hospitals) < FEWEST:
@@ -107,12 +112,14 @@ def mask(update: np.ndarray, context: RoundContext, hospital_id: int, key: JobKe
         for place, other_id in enumerate(context.hospitals)
         if place != mine
     ]
-    masked = update.copy()
+    masked = np.empty(context.lanes, np.int32) if out is None else out
+    require_vector(masked, context.lanes, "The masked update")
     zeros, keystream = memoryview(bytes(BLOCK_BYTES)), np.empty(BLOCK_LANES, "<u4")
     raw = memoryview(keystream).cast("B")
     for start in range(0, context.lanes, BLOCK_LANES):
         block = masked[start : start + BLOCK_LANES].view(np.uint32)
+        covered = update[start : start + BLOCK_LANES].view(np.uint32)
         for stream, combine in streams:
             stream.update_into(zeros[: block.nbytes], raw[: block.nbytes])
-            combine(block, keystream[: len(block)], out=block)
+            covered = combine(covered, keystream[: len(block)], out=block)
     return masked
