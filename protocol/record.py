@@ -295,10 +295,11 @@ class JobRecord:
         """Takes back the merge of a round, and every merge after it; those of the rounds after it may be none."""
         self._last_merge(number).void = event
         for later in self.rounds:
-            if later > number:
+            if later > number and (standing := self.rounds[later].merge):
+                standing.void = event
+            if later >= number:
+                # An attempt that opens after it is drawn anew.
                 self.rounds[later].drawing = None
-                if standing := self.rounds[later].merge:
-                    standing.void = event
         self.open_round = number
         self.reports.clear()
         self.reporting = None

@@ -28,6 +28,8 @@ CONTRACTS = {
     "contracts/ConsentToken.sol": "ConsentToken",
     "contracts/ModelRegistry.sol": "ModelRegistry",
     "contracts/RewardPool.sol": "RewardPool",
+    "contracts/Bonds.sol": "Bonds",
+    "contracts/Challenges.sol": "Challenges",
     "contracts/TrainingJobs.sol": "TrainingJobs",
     "contracts/development/DevToken.sol": "DevToken",
     "@openzeppelin/contracts/governance/TimelockController.sol": "TimelockController",
@@ -63,6 +65,7 @@ def compile_all(cache: Path) -> dict[str, dict[str, Any]]:
             "sources": dict(sorted(sources().items())),
             "settings": {
                 "evmVersion": "shanghai",
+                "viaIR": True,
                 "optimizer": {"enabled": True, "runs": 200},
                 "outputSelection": {
                     file: {contract: ["abi", "evm.bytecode.object"]} for file, contract in CONTRACTS.items()

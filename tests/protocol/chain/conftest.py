@@ -19,6 +19,7 @@ from eth_abi import encode
 
 from protocol.chain import abi
 from protocol.chain.accounts import Signer
+from protocol.chain.bonds import Bonds
 from protocol.chain.client import Chain
 from protocol.chain.consents import ANYONE, Consents, Terms
 from protocol.chain.datasets import Datasets, Version
@@ -35,6 +36,9 @@ from .compiled import NODE_MODULES, compile_all
 CHAIN_ID = 1337
 TOKEN = 10**18
 HOSPITALS = 3
+BOND = 100 * TOKEN
+# Enough for two bonds and a half.
+DEPOSIT = 250 * TOKEN
 DAY = 86_400
 
 
@@ -137,7 +141,7 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 @pytest.fixture(scope="session")
 def deployed(ganache_url: str, compiled: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> World:
-    """The contracts as the deploy script wires them, and three hospitals admitted by a vote."""
+    """The contracts as the deploy script wires them, and three hospitals admitted by a vote, with deposits."""
     rpc = Rpc(ganache_url)
     deployment = _deploy(rpc, compiled)
     world = World(ganache_url, deployment, tmp_path_factory.mktemp("locks"))
@@ -155,6 +159,11 @@ def deployed(ganache_url: str, compiled: dict[str, Any], tmp_path_factory: pytes
         for number in range(1, HOSPITALS + 1)
     ]
     pass_vote(world, calls, "Admit three hospitals")
+    for number in range(1, HOSPITALS + 1):
+        chain = world.as_(f"admin-{number}")
+        chain.send("RewardToken", "mint", chain.signer.address, DEPOSIT)
+        Bonds(chain).approve("RewardToken", DEPOSIT)
+        Bonds(chain).deposit(number, DEPOSIT)
     return world
 
 
@@ -214,7 +223,8 @@ def _deploy(rpc: Rpc, compiled: dict[str, Any]) -> Deployment:
     consents = create("ConsentToken", deployer, hospitals, datasets)
     models = create("ModelRegistry", deployer)
     rewards = create("RewardPool", deployer, hospitals)
-    jobs = create("TrainingJobs", hospitals, datasets, consents, models, rewards)
+    bonds, challenges = create("Bonds", deployer, hospitals), create("Challenges")
+    jobs = create("TrainingJobs", hospitals, datasets, consents, models, rewards, bonds, challenges)
     token = create("DevToken", kept_as="RewardToken")
     genesis = rpc.request("eth_getBlockByNumber", "0x0", False)["hash"]
     deployment = Deployment(CHAIN_ID, genesis, first_block, {name: to for name, to in contracts.items()})
@@ -226,6 +236,8 @@ def _deploy(rpc: Rpc, compiled: dict[str, Any]) -> Deployment:
     chain.send("ModelRegistry", "setJobs", jobs, True)
     chain.send("RewardPool", "setJobs", jobs, True)
     chain.send("RewardPool", "allowToken", token, True)
-    for owned in ("HospitalRegistry", "ConsentToken", "ModelRegistry", "RewardPool"):
+    chain.send("Bonds", "setJobs", jobs, True)
+    chain.send("Bonds", "setBond", token, BOND)
+    for owned in ("HospitalRegistry", "ConsentToken", "ModelRegistry", "RewardPool", "Bonds"):
         chain.send(owned, "transferOwnership", timelock)
     return deployment

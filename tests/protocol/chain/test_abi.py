@@ -10,12 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.chain import abi, consents, datasets, hospitals, jobs, models, rewards
+from protocol.chain import abi, bonds, challenges, consents, datasets, hospitals, jobs, models, rewards
 from protocol.chain.enums import BY_INTERNAL_TYPE
 from protocol.chain.structs import Struct, camel
 from protocol.errors import ChainError, InvalidInput
 
 MIRRORS: dict[str, type[Struct]] = {
+    "IBonds.Bond": bonds.Bond,
+    "IChallenges.Chunk": challenges.Chunk,
+    "IChallenges.Claim": challenges.Claim,
+    "IChallenges.Part": challenges.Part,
+    "IChallenges.Previous": challenges.Previous,
     "IConsentToken.Consent": consents.Consent,
     "IConsentToken.Purpose": consents.Purpose,
     "IConsentToken.Terms": consents.Terms,
@@ -28,15 +33,18 @@ MIRRORS: dict[str, type[Struct]] = {
     "IRewardPool.Escrow": rewards.Escrow,
     "IRewardPool.HospitalCredit": rewards.HospitalCredit,
     "IRewardPool.Split": rewards.Split,
+    "ITrainingJobs.Draw": jobs.Draw,
     "ITrainingJobs.Job": jobs.Job,
+    "ITrainingJobs.MergeRule": jobs.MergeRule,
     "ITrainingJobs.Participant": jobs.Participant,
     "ITrainingJobs.Phases": jobs.Phases,
     "ITrainingJobs.Proposal": jobs.Proposal,
     "ITrainingJobs.Round": jobs.Round,
     "ITrainingJobs.Submission": jobs.Submission,
 }
-# Between contracts only: the pool's settlement, which no account may call.
-INTERNAL = {"IRewardPool.Contribution"}
+# Between contracts only: the pool's settlement and what a challenge found, which no account may call.
+INTERNAL = {"IRewardPool.Contribution", "ITrainingJobs.Ruling"}
+SIMPLE = {"bool": bool, "address": str, "bytes32": bytes, "bytes": bytes, "bytes32[]": list[bytes]}
 
 
 def structs() -> dict[str, list[dict[str, Any]]]:
@@ -70,12 +78,13 @@ def test_a_dataclass_has_the_fields_of_its_struct_in_order(name: str) -> None:
     hints = get_type_hints(kind)
     for each in components:
         hint = hints[abi.snake(each["name"])]
-        if each["type"] == "tuple":
-            assert hint is MIRRORS[each["internalType"].removeprefix("struct ")]
+        if each["type"].startswith("tuple"):
+            kind = MIRRORS[each["internalType"].removeprefix("struct ").removesuffix("[]")]
+            assert hint == (list[kind] if each["type"].endswith("[]") else kind)
         elif each["internalType"].startswith("enum "):
             assert hint is BY_INTERNAL_TYPE[each["internalType"]]
         else:
-            assert hint is {"bool": bool, "address": str, "bytes32": bytes}.get(each["type"], int)
+            assert hint == SIMPLE.get(each["type"], int)
 
 
 def enums() -> Iterator[str]:

@@ -2,77 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import pytest
 
 from protocol.chain import duo
-from protocol.chain.consents import Consents, Purpose
+from protocol.chain.consents import Consents
+from protocol.chain.development import advance
 from protocol.chain.enums import JobStatus, ModelStatus
 from protocol.chain.events import events
-from protocol.chain.jobs import Jobs, Participant, Phases, Proposal, Round
-from protocol.chain.models import Models, Vector
+from protocol.chain.jobs import (
+    NEVER,
+    Draw,
+    Jobs,
+    Look,
+    Participant,
+    Round,
+)
+from protocol.chain.models import Models
 from protocol.chain.rewards import HospitalCredit, Rewards, Split
 from protocol.chain.votes import Call
 from protocol.errors import ChainError, Refused
 
 from .conftest import World, pass_vote, signer_of
-
-REWARD = 1_000_000
-SPLIT = Split(6000, 1000, 1000, 1000, 1000)
-ZERO = bytes(32)
-HOSPITALS = [1, 2, 3]
-
-
-def vector(name: str) -> Vector:
-    return Vector(name.encode().ljust(32, b"."), name.encode().ljust(32, b"-"))
-
-
-def proposal_of(world: World, model_id: int, **changed: Any) -> Proposal:
-    values: dict[str, Any] = {
-        "spec_digest": b"\7" * 32,
-        "model_id": model_id,
-        "base_version": 1,
-        "purpose": Purpose(signer_of("researcher").address, duo.Permission.HMB, 0, duo.bits(["PUB"]), 0),
-        "irb_approval": ZERO,
-        "rounds": 2,
-        "min_hospitals": 3,
-        "max_hospitals": 3,
-        "gate_bps": 5000,
-        "phases": Phases.of_seconds(600),
-        "reward_token": world.deployment.address("RewardToken"),
-        "reward_amount": REWARD,
-        "split": SPLIT,
-    }
-    return Proposal(**{**values, **changed})
-
-
-@dataclass
-class Started:
-    """A job with three hospitals enrolled."""
-
-    world: World
-    job_id: int
-    model_id: int
-    consents: dict[int, int]
-
-    def as_(self, number: int) -> Jobs:
-        return Jobs(self.world.as_(f"operator-{number}"))
+from .play import (
+    CHECK_SECONDS,
+    HOSPITALS,
+    REWARD,
+    SPLIT,
+    ZERO,
+    Started,
+    mask_key_of,
+    proposal_of,
+    start,
+    vector,
+)
 
 
 @pytest.fixture
 def started(world: World) -> Started:
-    researcher = world.as_("researcher")
-    model_id = Models(researcher).create("Heart", vector("base")).event("ModelCreated").args["modelId"]
-    researcher.send("RewardToken", "mint", researcher.signer.address, REWARD)
-    Rewards(researcher).approve("RewardToken", REWARD)
-    receipt = Jobs(researcher).propose(proposal_of(world, model_id))
-    job_id = receipt.event("JobProposed").args["jobId"]
-    consents = {number: world.consent(number, modifiers=duo.bits(["PUB"])) for number in HOSPITALS}
-    for number, consent_id in consents.items():
-        Jobs(world.as_(f"operator-{number}")).enrol(job_id, consent_id, 1)
-    return Started(world, job_id, model_id, consents)
+    return start(world)
 
 
 def play_round(started: Started, number: int, attests: bytes) -> bytes:
@@ -105,17 +72,22 @@ def test_a_job_from_proposal_to_claims(started: Started) -> None:
 
     started.as_(1).open(job_id)
     live = [started.consents[number] for number in HOSPITALS]
-    assert jobs.look(job_id, 1, live) == (*jobs.job_and_round(job_id), 0, 0b111)
+    assert jobs.look(job_id, 1, live) == Look(*jobs.job_and_round(job_id), 0, 0b111, Draw.empty())
     digest = play_round(started, 1, ZERO)
     job, record = jobs.job_and_round(job_id)
-    assert jobs.look(job_id, 1, live) == (job, record, 0, 0b111)
+    assert jobs.look(job_id, 1, live) == Look(job, record, 0, 0b111, jobs.draw_of(job_id))
     assert (job.status, job.round) == (JobStatus.RUNNING, 2)
     assert Round.members(record.previous, jobs.hospitals_of(job_id)) == HOSPITALS
     digest = play_round(started, 2, digest)
     assert jobs.job(job_id).status is JobStatus.REPORTING
     for hospital in HOSPITALS:
         started.as_(hospital).report(job_id, digest, 40, 50, b"\5" * 32)
+    with pytest.raises(Refused, match="Fraud in job 1 can still be proved until"):
+        started.as_(1).finish(job_id, vector("state 2"))
+    assert jobs.bonds_free_at(job_id) == NEVER
+    advance(world.chain, CHECK_SECONDS)
     finished = started.as_(1).finish(job_id, vector("state 2")).event("JobFinished").args
+    assert jobs.bonds_free_at(job_id) == jobs.job(job_id).since
     assert (finished["passed"], finished["correct"], finished["total"], finished["version"]) == (
         True,
         120,
@@ -148,6 +120,7 @@ def test_the_books_balance(started: Started) -> None:
     digest = play_round(started, 2, play_round(started, 1, ZERO))
     for hospital in HOSPITALS:
         started.as_(hospital).report(job_id, digest, 40, 50, b"\5" * 32)
+    advance(world.chain, CHECK_SECONDS)
     started.as_(1).finish(job_id, vector("state 2"))
     assert rewards.escrow_of(job_id).settled
 
@@ -189,7 +162,7 @@ def test_refusals_name_job_round_and_hospital(started: Started) -> None:
     with pytest.raises(Refused, match="There is no job 99"):
         Jobs(started.world.chain).proposal(99)
     with pytest.raises(Refused, match=r"enrolled in job|Enrolment in job"):
-        started.as_(1).enrol(job_id, started.consents[1], 1)
+        started.as_(1).enrol(job_id, started.consents[1], 1, mask_key_of(1))
     started.as_(1).open(job_id)
     started.as_(1).submit(job_id, 1, 1, ZERO, vector("update"))
     with pytest.raises(Refused, match="Hospital 1 has done this in round 1"):
