@@ -22,12 +22,12 @@ from protocol.spec import JobSpec
 
 @dataclass(frozen=True)
 class DryRound:
-    """``seconds`` and ``loss`` of local training; metrics on the held-out records ``before`` and ``after`` a round in
-    which this hospital is alone."""
+    """``seconds`` and ``loss`` of local training (no loss with differential privacy); metrics on the held-out records
+    ``before`` and ``after`` a round in which this hospital is alone."""
 
     train_records: int
     seconds: float
-    loss: float
+    loss: float | None
     before: Metrics
     after: Metrics
 
@@ -54,7 +54,7 @@ def dry_round(ipfs: Ipfs, spec: JobSpec, folder: Path) -> DryRound:
         seconds=result.seconds,
         loss=result.loss,
         before=metrics.evaluate(spec, base, *held_out),
-        after=metrics.evaluate(spec, merge(base, [update], spec.merge.server_step), *held_out),
+        after=metrics.evaluate(spec, merge(base, [[update]], spec.merge.server_step), *held_out),
     )
 
 

@@ -24,7 +24,9 @@ SalusError
 ├── NodeError
 │   ├── AlreadyRunning        another process is this hospital's node
 │   ├── AdmissionRefused      the hospital's own policy says no
-│   └── JournalError          the journal is missing or does not match
+│   ├── BudgetSpent           the consent's privacy budget does not allow the training
+│   ├── JournalError          the journal is missing or does not match
+│   └── JobKeyError           the hospital's mask key for a job cannot be kept or opened
 └── DevnetError               the development network cannot start or stop
 """
 
@@ -149,8 +151,16 @@ class AdmissionRefused(NodeError):
     """The hospital's own policy says no to a job."""
 
 
+class BudgetSpent(NodeError):
+    """The consent's privacy budget does not allow the training; nothing was trained."""
+
+
 class JournalError(NodeError):
     """The journal is missing, or holds something else than it should."""
+
+
+class JobKeyError(NodeError):
+    """The hospital's mask key for a job cannot be kept or opened."""
 
 
 class DevnetError(SalusError):

@@ -3,6 +3,8 @@
 Training is single-threaded and seeded: on one machine the same state, data, round and seed give the same
 update, whatever number of threads torch was told to use. Another processor may round otherwise, so nothing in
 the protocol rests on it: an update is its hospital's own word, and only the merge is repeated by others.
+With differential privacy (``dp_sgd``) sampling and noise come from the system's generator, and no seed
+repeats them.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 
 import numpy as np
@@ -27,10 +30,11 @@ from protocol.spec import JobSpec, ModelSpec, OptimiserSpec, StateSpec
 @dataclass(frozen=True, slots=True)
 class LocalResult:
     """``delta`` is local minus global, float64[lanes]; ``loss`` the mean over the records seen in the last
-    local epoch; ``seconds`` the wall time of training."""
+    local epoch, None with differential privacy, for it speaks of training records without noise; ``seconds``
+    the wall time of training."""
 
     delta: np.ndarray
-    loss: float
+    loss: float | None
     seconds: float
 
 
@@ -101,11 +105,13 @@ def train(
     round: int,
     seed: int,
     max_seconds: float = math.inf,
+    patients: np.ndarray | None = None,
 ) -> LocalResult:
     """Trains ``local_epochs`` from the global state int32[lanes] on records float32[n, ...] and labels
     float32[n].
 
     ``seed`` is the hospital's own; with the spec's seed and the round it fixes the order of the records.
+    ``patients`` int[n] groups the records by patient, for differential privacy whose unit is the patient.
     Raises DataError, WrongLength, NotFinite when training diverges, and LearningError after ``max_seconds``.
     """
     started = time.perf_counter()
@@ -114,10 +120,23 @@ def train(
     start = {
         name: parameter.detach().numpy().astype(np.float64) for name, parameter in module.named_parameters()
     }
-    generator = torch.Generator().manual_seed(_seed("train", spec.training.seed, round, seed))
+    if spec.privacy.dp and (spec.privacy.dp.unit == "patient") != (patients is not None):
+        raise LearningError(
+            "The unit of differential privacy is the patient if and only if records name theirs."
+        )
+    deadline, mean_loss = started + max_seconds, None
     try:
         with one_thread():
-            mean_loss = _epochs(spec, module, inputs, targets, generator, started + max_seconds)
+            if spec.privacy.dp:
+                # Opacus takes seconds to import, and most jobs do without.
+                from protocol.learning.dp_sgd import train_privately
+
+                optimiser = _optimiser(spec.training.optimiser, module)
+                loss = partial(loss_of, spec.training.loss, reduction="sum")
+                train_privately(spec, module, optimiser, loss, inputs, targets, patients, deadline)
+            else:
+                generator = torch.Generator().manual_seed(_seed("train", spec.training.seed, round, seed))
+                mean_loss = _epochs(spec, module, inputs, targets, generator, deadline)
     except (MemoryError, RuntimeError) as error:
         # torch says so when the policy's memory is used up, or a model cannot run on this machine.
         raise LearningError(

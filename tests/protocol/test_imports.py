@@ -32,13 +32,14 @@ ACTORS: dict[str, set[str]] = {
 }
 # Where each foreign library may be imported.
 HOME_OF = {
-    "torch": ("learning.train", "learning.zoo", "learning.metrics"),
+    "torch": ("learning.train", "learning.zoo", "learning.metrics", "learning.dp_sgd"),
+    "opacus": ("learning.privacy", "learning.dp_sgd"),
     "web3": ("chain",),
     "eth_account": ("chain",),
     "eth_abi": ("chain",),
     "ipfshttpclient": ("content.ipfs",),
     "click": ("cli",),
-    "cryptography": ("data", "learning.masks", "node.job_keys", "chain.accounts", "node.job_keys"),
+    "cryptography": ("data", "learning.masks", "chain.accounts", "node.job_keys"),
     "sklearn": ("data", "learning"),
     "matplotlib": ("demo",),
     "brownie": (),
