@@ -3,8 +3,8 @@
     python scripts/bench_privacy.py
 
 Everything goes through the protocol's own pipeline: DP-SGD as the nodes run it, quantisation and merge. Epsilon is that
-of a hospital's whole job, every round, and of one record. The noise is fresh from the system in each run: figures move by
-some hundredths at the smallest epsilon and by some thousandths at the others.
+of a hospital's whole job, every round, and of one record. The noise is fresh from the system in each run: figures move
+by some hundredths at the smallest epsilon and by some thousandths at the others.
 """
 
 from __future__ import annotations

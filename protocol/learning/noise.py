@@ -1,13 +1,13 @@
 """Randomness of differential privacy: straight from the system's generator (``os.urandom``), never from a seed.
 
 A seeded generator will not do: torch's takes 32 bits of its seed on a CPU, which can be tried out one by one, and the
-state of NumPy's can be computed back from their output. Opacus's own answer, ``secure_mode``, needs torchcsprng, which is
-no longer maintained.
+state of NumPy's can be computed back from their output. Opacus's own answer, ``secure_mode``, needs torchcsprng, which
+is no longer maintained.
 
 What is drawn is Gaussian in the real numbers and only nearly so in ours (Mironov 2012; Jin et al. 2022): which
 floating-point numbers can occur depends a little on what the noise hides. As in Opacus's secure mode, each value is the
-sum of four draws over two (Holohan & Braghin 2021), after which no practical way to use that dependence is known. That is
-no proof: a discrete mechanism would be one.
+sum of four draws over two (Holohan & Braghin 2021), after which no practical way to use that dependence is known. That
+is no proof: a discrete mechanism would be one.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 The mechanism is DP-SGD (Abadi et al. 2016): each step draws every unit (a record, or a patient) on its own with the
 same probability, clips each unit's gradient, and adds Gaussian noise to their sum. Accounting is Opacus's: Rényi
-(``rdp``, Mironov 2017) or privacy loss random variables (``prv``, Gopi et al. 2021). Two datasets are neighbours when one
-has one unit more; how many there are is public, as the training counts on the chain are.
+(``rdp``, Mironov 2017) or privacy loss random variables (``prv``, Gopi et al. 2021). Two datasets are neighbours when
+one has one unit more; how many there are is public, as the training counts on the chain are.
 
 Opacus takes seconds to import and only jobs with differential privacy need it: here it is imported where it is used.
 """

@@ -111,8 +111,8 @@ class EpsilonLedger:
     ) -> int:
         """Counts one more training, before it begins; returns the new total in millionths, at least ``spent_micro``.
 
-        It is on the disk when this returns. Raises BudgetSpent when the total would pass ``budget_micro``, the budget of
-        the consent in use: then nothing was counted, and nothing may be trained. Raises JournalError, LearningError.
+        It is on the disk when this returns. Raises BudgetSpent when the total would pass ``budget_micro``, the budget
+        of the consent in use: then nothing was counted, and nothing may be trained. Raises JournalError, LearningError.
         """
         with self._held() as (lines, valid):
             carried, total = _total(lines, cost, dp, spent_micro)
