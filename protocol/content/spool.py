@@ -87,28 +87,29 @@ class Spool:
     def keep(self, wanted: Collection[VectorRef]) -> None:
         """Deletes all others."""
         self._open = {ref: file for ref, file in self._open.items() if ref in wanted}
-        names = {self._path(ref) for ref in wanted}
+        names = {self.path(ref) for ref in wanted}
         for path in self.folder.glob(f"*{_SUFFIX}"):
             if path not in names:
                 path.unlink()
 
     def _file(self, ref: VectorRef, lanes: int) -> VectorFile:
         if ref not in self._open:
-            self._open[ref] = VectorFile(self._path(ref), lanes)
+            self._open[ref] = VectorFile(self.path(ref), lanes)
         return self._open[ref]
 
     def _is_sound(self, ref: VectorRef, lanes: int) -> bool:
         """Whether an earlier process left the vector here, whole."""
         try:
-            return vectors.reference(VectorFile(self._path(ref), lanes).array()) == ref
+            return vectors.reference(VectorFile(self.path(ref), lanes).array()) == ref
         except (FileNotFoundError, WrongLength):
             return False
 
     def _write(self, ref: VectorRef, vector: np.ndarray) -> None:
-        path = self._path(ref)
+        path = self.path(ref)
         part = path.with_suffix(".part")
         part.write_bytes(memoryview(vector.astype("<i4", copy=False)).cast("B"))
         part.rename(path)
 
-    def _path(self, ref: VectorRef) -> Path:
+    def path(self, ref: VectorRef) -> Path:
+        """Where the vector lies, once it was got or put."""
         return self.folder / f"{ref.cid.hex()}{_SUFFIX}"

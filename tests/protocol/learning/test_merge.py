@@ -188,11 +188,62 @@ def test_merge_is_its_definition_in_whole_numbers(x, numbers, step):
     assert merge(int32(x), [[int32(number) for number in numbers]], step).tolist() == [expected]
 
 
-def test_merge_crosses_its_blocks():
-    rng = np.random.default_rng(3)
-    lanes = 2 * BLOCK_LANES + 7
-    state, first, second = rng.integers(-(2**20), 2**20, size=(3, lanes), dtype=np.int32)
-    assert np.array_equal(merge(state, [[first, second]]), state + first + second)
+grouped = st.lists(
+    st.lists(st.integers(INT32_MIN, INT32_MAX), min_size=1, max_size=4), min_size=1, max_size=16
+)
+rules = st.sampled_from(["mean", "median"])
+
+
+@given(st.integers(INT32_MIN, INT32_MAX), grouped, rules, st.integers(0, 2**32 - 1))
+def test_merge_across_groups_is_its_definition_in_whole_numbers(x, groups, rule, step):
+    sums = sorted((sum(group) + 2**31) % 2**32 - 2**31 for group in groups)
+    half, odd = divmod(len(sums), 2)
+    middle = sums[half] if odd else (sums[half - 1] + sums[half]) // 2
+    combined = sum(sums) // len(sums) if rule == "mean" else middle
+    expected = max(INT32_MIN, min(INT32_MAX, x + step * combined // ONE))
+    updates = [[int32(number) for number in group] for group in groups]
+    assert merge(int32(x), updates, step, rule).tolist() == [expected]
+
+
+@given(grouped, rules, st.randoms(use_true_random=False))
+def test_the_order_of_groups_and_of_updates_in_them_changes_nothing(groups, rule, random):
+    updates = [[int32(number, -number // 2) for number in group] for group in groups]
+    expected = merge(int32(0, 5), updates, rule=rule)
+    for group in updates:
+        random.shuffle(group)
+    random.shuffle(updates)
+    assert np.array_equal(merge(int32(0, 5), updates, rule=rule), expected)
+
+
+@given(
+    st.lists(st.integers(-(2**29), 2**29), min_size=2, max_size=15),
+    st.integers(INT32_MIN, INT32_MAX),
+    st.integers(0, 15),
+)
+def test_one_poisoned_group_cannot_move_the_median_out_of_the_honest_range(honest, poison, place):
+    sums = [*honest[:place], poison, *honest[place:]]
+    [moved] = merge(int32(0), [[int32(total)] for total in sums], rule="median").tolist()
+    assert min(honest) <= moved <= max(honest)
+
+
+def test_one_poisoned_group_does_move_the_mean():
+    groups = [[int32(total)] for total in (10, 11, INT32_MAX)]
+    assert merge(int32(0), groups, rule="median").tolist() == [11]
+    assert merge(int32(0), groups, rule="mean").tolist() == [(21 + INT32_MAX) // 3]
+
+
+@pytest.mark.parametrize("lanes", [1, BLOCK_LANES, 2 * BLOCK_LANES + 7])
+@pytest.mark.parametrize("shape", [[3], [3, 4], [3, 3, 3, 4, 3]])
+@pytest.mark.parametrize("rule", ["mean", "median"])
+def test_merge_crosses_its_blocks_in_memory_and_in_files(tmp_path, lanes, shape, rule):
+    rng, spool = np.random.default_rng(3), Spool(tmp_path)
+    state = rng.integers(-(2**20), 2**20, lanes, np.int32)
+    groups = [list(rng.integers(-(2**20), 2**20, (size, lanes), np.int32)) for size in shape]
+    sums = np.array([sum(group) for group in groups], np.int64)
+    combined = sums.sum(axis=0) // len(sums) if rule == "mean" else np.floor(np.median(sums, axis=0))
+    files = [[VectorFile(spool.path(spool.put(update)), lanes) for update in group] for group in groups]
+    for updates in (groups, files, [*groups[:1], *files[1:]]):
+        assert np.array_equal(merge(state, updates, rule=rule), state + combined)
 
 
 def test_merge_changes_nothing_that_it_was_given():
@@ -207,7 +258,7 @@ def test_merge_needs_little_beside_the_state_and_the_result(tmp_path, rule):
     lanes, spool = 1_000_000, Spool(tmp_path)
     state = np.zeros(lanes, np.int32)
     refs = [spool.put(np.full(lanes, number, np.int32)) for number in range(18)]
-    files = [VectorFile(tmp_path / f"{ref.cid.hex()}.vector", lanes) for ref in refs]
+    files = [VectorFile(spool.path(ref), lanes) for ref in refs]
     merge(state[:10], [[int32(*range(10))]])
     tracemalloc.start()
     try:
@@ -223,6 +274,13 @@ def test_merge_needs_little_beside_the_state_and_the_result(tmp_path, rule):
 def test_merge_refuses_another_length(update):
     with pytest.raises(WrongLength, match="Update 2"):
         merge(int32(0, 0), [[int32(1, 1), update]])
+
+
+def test_merge_refuses_a_file_of_another_length(tmp_path):
+    spool = Spool(tmp_path)
+    file = VectorFile(spool.path(spool.put(int32(1, 2, 3))), 3)
+    with pytest.raises(WrongLength, match="Update 2 has 3 lanes"):
+        merge(int32(0, 0), [[int32(1, 1), file]])
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.uint32, np.float32, ">i4"])
