@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_utils import is_address, to_checksum_address
@@ -59,6 +61,10 @@ class Signer:
             return bytes(self._account.sign_typed_data(full_message=dict(message)).signature)
         except (TypeError, ValueError) as error:
             raise InvalidInput(f"The data cannot be signed: {error}") from error
+
+    def derive(self, purpose: bytes) -> bytes:
+        """32 bytes that only this account can tell: HKDF-SHA-256 (RFC 5869) of its key, for ``purpose`` alone."""
+        return HKDF(SHA256(), 32, None, purpose).derive(bytes(self._account.key))
 
     def __repr__(self) -> str:
         return f"Signer({self.address})"

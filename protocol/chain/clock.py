@@ -67,6 +67,11 @@ class Clock:
         while len(self._timestamps) > KEPT_TIMESTAMPS:
             self._timestamps.popitem(last=False)
 
+    def forget(self, after: int) -> None:
+        """Forgets the times of blocks after this one, which a reorganisation replaced."""
+        for block in [each for each in self._timestamps if each > after]:
+            del self._timestamps[block]
+
     def _latest(self) -> tuple[int, int]:
         found = self.rpc.request("eth_getBlockByNumber", "latest", False)
         return int(found["number"], 16), int(found["timestamp"], 16)

@@ -1,124 +1,128 @@
 """What a node must not forget: the quantised updates that it may have published.
 
-An update is written here, and synced to the disk, before it leaves the process. For one (job, round, attempt) the node
-only ever sends those bytes again, so that a node killed at any point never publishes two updates for one attempt
-(DESIGN invariant 11 rests on it once updates are masked).
+An update is written here, and synced to the disk, before it is masked and leaves the process. For one context (chain,
+job, round, attempt, base state, group, weights, keys) the node only ever sends those bytes again, so that one mask
+stream never covers two updates (DESIGN invariant 11), wherever the node is killed and whatever the chain does.
 
-A record is one file: a line of canonical JSON that binds the bytes to their context, then the raw little-endian int32.
-It is written to a temporary name, synced and renamed, so a record is there whole or not at all.
+A record is one file, named by the digest of its context: a line of canonical JSON that binds the bytes to it, then
+the raw little-endian int32. Beside the records, ``contexts`` lists every context that ever had one, so that a record
+that is gone (lost, or let go of as old) is known to have been there, and the attempt is sat out.
 """
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
 from protocol.content import canonical, vectors
-from protocol.errors import JournalError
+from protocol.errors import InvalidInput, JournalError
+from protocol.learning.context import RoundContext
+from protocol.node.places import JobPlace, append, clear, sweep, write_once
 
-
-@dataclass(frozen=True)
-class Context:
-    """All that an update depends on. ``weights`` are (numerator, denominator) in the order of ``hospitals``."""
-
-    genesis: str
-    contract: str
-    job_id: int
-    round: int
-    attempt: int
-    base: bytes
-    hospitals: tuple[int, ...]
-    weights: tuple[tuple[int, int], ...]
-
-    def as_dict(self) -> dict[str, object]:
-        return {
-            "genesis": self.genesis,
-            "contract": self.contract,
-            "job": self.job_id,
-            "round": self.round,
-            "attempt": self.attempt,
-            "base": self.base.hex(),
-            "hospitals": list(self.hospitals),
-            "weights": [f"{numerator}/{denominator}" for numerator, denominator in self.weights],
-        }
+CONTEXTS = "contexts"
+KEY = "mask-key"
+# A record is needed again while its attempt is open, and when a reorganisation opens it again. Of rounds further back
+# than these the disk is freed; should a reorganisation reach them, the node sits them out.
+KEPT_ROUNDS = 4
+_SITS_OUT = "The node sits this attempt out."
 
 
 class Journal:
-    """The updates of one hospital, one file each, in a folder that only its owner may read."""
+    """The updates of one hospital, a folder a job, in a folder that only its owner may read."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for leftover in folder.glob("*.part"):
-            leftover.unlink()
+        sweep(folder)
 
-    def read(self, context: Context) -> np.ndarray | None:
-        """The update journalled for this context, int32[lanes]; None when there is none.
+    def read(self, context: RoundContext) -> np.ndarray | None:
+        """The update journalled for this context, int32[lanes], before masking; None when there never was one.
 
-        Raises JournalError when the record of this attempt was made in another context, or is damaged: the node must
-        then sit the attempt out rather than publish a second update for it.
+        Raises JournalError when the record is damaged or gone: a second update for the context must never leave.
         """
         path = self._path(context)
         try:
             head, _, body = path.read_bytes().partition(b"\n")
         except FileNotFoundError:
+            if self._is_listed(context):
+                raise JournalError(
+                    f"The journal held an update for round {context.round}, attempt {context.attempt} of job"
+                    f" {context.job_id}, and does so no longer.",
+                    _SITS_OUT,
+                ) from None
             return None
-        record = canonical.loads(head)
-        if sha256(body).hexdigest() != record["sha256"]:
-            raise JournalError(f"The journal of {path.name} is damaged.", "The node sits this attempt out.")
-        if record["context"] != context.as_dict():
+        except OSError as error:
             raise JournalError(
-                f"The journal of {path.name} was made in another context (base state, participants or weights).",
-                "The node sits this attempt out; another update for it must never leave the hospital.",
-            )
-        return vectors.decode(body, len(body) // 4)
+                f"The journal's {path.name} cannot be read: {error.strerror}.", _SITS_OUT
+            ) from error
+        try:
+            record = canonical.loads(head)
+            sound = record["context"] == context.as_dict() and record["sha256"] == sha256(body).hexdigest()
+            update = vectors.decode(body, context.lanes) if sound else None
+        except (InvalidInput, KeyError, TypeError, ValueError):
+            update = None
+        if update is None:
+            raise JournalError(f"The journal of {path.name} is damaged.", _SITS_OUT)
+        if not self._is_listed(context):
+            self._list(context)
+        return update
 
-    def write(self, context: Context, update: np.ndarray) -> None:
-        """Keeps ``update`` (int32[lanes]) for good, synced to the disk. Raises JournalError when one is there."""
+    def write(self, context: RoundContext, update: np.ndarray) -> None:
+        """Keeps an update, int32[lanes], for good, synced to the disk. Raises JournalError when the context has or had
+        one."""
         path = self._path(context)
-        if path.exists():
+        if path.exists() or self._is_listed(context):
             raise JournalError(f"The journal already holds {path.name}.", "It is never overwritten.")
         body = vectors.encode(update)
         head = canonical.dumps({"context": context.as_dict(), "sha256": sha256(body).hexdigest()})
-        part = path.with_suffix(".part")
         try:
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(head + b"\n" + body)
-                file.flush()
-                os.fsync(file.fileno())
-            os.rename(part, path)
-            _sync_folder(self.folder)
+            write_once(path, head + b"\n" + body)
         except OSError as error:
-            part.unlink(missing_ok=True)
-            raise JournalError(
-                f"The journal could not keep {path.name}: {error.strerror}.",
-                "Free space on the disk; the node sends nothing that it has not journalled.",
-            ) from error
+            raise self._full(path, error) from error
+        self._list(context)
 
-    def forget(self, genesis: str, contract: str, job_id: int) -> int:
-        """Deletes the records of a job that has ended on that chain; returns how many."""
-        paths = list(self.folder.glob(f"{_job(genesis, contract, job_id)}-*.update"))
-        for path in paths:
+    def trim(self, place: JobPlace, open_round: int) -> int:
+        """Lets go of the records of rounds that no attempt can ask for again; returns how many. Their contexts stay
+        listed."""
+        old = [
+            path
+            for path in place.folder(self.folder).glob("round*.update")
+            if int(path.name.split("-")[0].removeprefix("round")) <= open_round - KEPT_ROUNDS
+        ]
+        for path in old:
             path.unlink()
-        return len(paths)
+        return len(old)
 
-    def _path(self, context: Context) -> Path:
-        job = _job(context.genesis, context.contract, context.job_id)
-        return self.folder / f"{job}-round{context.round}-attempt{context.attempt}.update"
+    def forget(self, place: JobPlace) -> bool:
+        """Deletes all that is kept of a job that has ended, its mask key first; whether there was anything."""
+        return clear(place.folder(self.folder), KEY)
 
+    def _folder(self, context: RoundContext) -> Path:
+        return JobPlace(context.genesis, context.contract, context.job_id).folder(self.folder)
 
-def _job(genesis: str, contract: str, job_id: int) -> str:
-    return f"{genesis[2:10]}-{contract[2:10].lower()}-job{job_id}"
+    def _path(self, context: RoundContext) -> Path:
+        name = f"round{context.round}-attempt{context.attempt}-{context.digest().hex()[:32]}.update"
+        return self._folder(context) / name
 
+    def _is_listed(self, context: RoundContext) -> bool:
+        try:
+            listed = (self._folder(context) / CONTEXTS).read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise JournalError(f"The journal cannot be read: {error.strerror}.", _SITS_OUT) from error
+        return context.digest().hex().encode() in listed
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    def _list(self, context: RoundContext) -> None:
+        path = self._folder(context) / CONTEXTS
+        try:
+            append(path, context.digest().hex().encode())
+        except OSError as error:
+            raise self._full(path, error) from error
+
+    def _full(self, path: Path, error: OSError) -> JournalError:
+        return JournalError(
+            f"The journal could not keep {path.name}: {error.strerror}.",
+            "Free space on the disk; the node sends nothing that it has not journalled.",
+        )

@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,37 +20,35 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from platformdirs import user_state_path
 
+from protocol.chain.accounts import Signer
 from protocol.chain.client import Chain
-from protocol.chain.consents import Consents
-from protocol.chain.datasets import Datasets
 from protocol.chain.enums import JobStatus, Role
 from protocol.chain.events import events
 from protocol.chain.hospitals import Hospitals
-from protocol.chain.jobs import Job, Jobs, Participant
-from protocol.chain.models import Models
-from protocol.content import canonical, vectors
+from protocol.chain.jobs import Job, Jobs
+from protocol.content import canonical
 from protocol.content.ipfs import Ipfs
-from protocol.content.vectors import VectorRef
-from protocol.data.dataset import Dataset
 from protocol.errors import (
-    AdmissionRefused,
     AlreadyRunning,
     ChainError,
     ContentError,
     InvalidInput,
+    JobKeyError,
     JournalError,
     NodeError,
     Refused,
     SalusError,
     WrongLength,
 )
-from protocol.learning import zoo
+from protocol.node.job_keys import JobKeys
+from protocol.node.joining import SPOOL, Joining
 from protocol.node.journal import Journal
+from protocol.node.places import JobPlace
 from protocol.node.policy import Policy
 from protocol.node.retention import Retained, releasable
 from protocol.node.steps import Action
+from protocol.node.watch import ChainWatch
 from protocol.node.worker import JobWorker
-from protocol.proposal import differences
 from protocol.record import JobRecord
 from protocol.spec import JobSpec
 
@@ -58,26 +58,30 @@ POLL_SECONDS = 0.05
 LOOK_SECONDS = 1.0
 BACKOFF_SECONDS = 2.0
 RECONSIDER_SECONDS = 15.0
+JOURNAL = "journal"
 ENDED = (JobStatus.FINISHED, JobStatus.CANCELLED)
 
 
 @dataclass
 class NodeStatus:
-    """What a node tells its operator; written to ``status.json`` in its home."""
+    """What a node tells its operator; written to ``status.json`` in its home. ``chain``: the last reorganisation that
+    took back blocks which the node had read."""
 
     hospital_id: int
     pid: int
     since: float
     doing: str = "starting"
+    chain: str = ""
     jobs: dict[int, dict] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
 
 
 class Node:
-    """One hospital's node. ``home`` holds its journal, datasets and status; nothing else of it must last."""
+    """One hospital's node. ``home`` holds its journal with the mask keys, its datasets and status; nothing else of it
+    must last."""
 
     def __init__(self, chain: Chain, ipfs: Ipfs, home: Path, policy: Policy) -> None:
-        if chain.signer is None:
+        if not isinstance(chain.signer, Signer):
             raise NodeError(
                 "A node needs its hospital's operator account.", "Give --account and its password."
             )
@@ -90,6 +94,8 @@ class Node:
         self.chain, self.ipfs, self.home, self.policy = chain, ipfs, home, policy
         self.hospital_id = hospital_id
         self.jobs = Jobs(chain)
+        self.watch = ChainWatch(chain)
+        self.keys = JobKeys(home / JOURNAL, chain.signer)
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.workers: dict[int, JobWorker] = {}
         self._ended: set[int] = set()
@@ -99,6 +105,9 @@ class Node:
         self._lock = FileLock(_lock_path(chain, hospital_id), mode=0o600)
         self.status = NodeStatus(hospital_id, os.getpid(), time.time())
         self.refusals = self.status.refused
+        # For whoever watches: see `metrics`.
+        self.turned_at, self.trouble = time.time(), ""
+        self.steps: Counter[str] = Counter()
 
     def run(self, stop: threading.Event, *, until_idle: bool = False) -> None:
         """Works until ``stop`` is set; with ``until_idle`` until every job that it joined has ended.
@@ -115,7 +124,10 @@ class Node:
             ) from None
         try:
             # Not before: to open a journal sweeps up what a crash left half-written, and another node may be writing.
-            self.journal = Journal(self.home / "journal")
+            self.journal = Journal(self.home / JOURNAL)
+            self.joining = Joining(
+                self.jobs, self.ipfs, self.home, self.policy, self.hospital_id, self.journal, self.keys
+            )
             self.policy.bound_memory()
             self._say("looking for jobs")
             joined = False
@@ -136,18 +148,31 @@ class Node:
             if head == self._head and time.monotonic() < self._look_again_at:
                 return False
             self._head, self._look_again_at = head, time.monotonic() + LOOK_SECONDS
+            self._notice_reorganisations()
             busy = any([self._work(worker) for worker in self._due(self.workers.values())])
             if not busy and time.monotonic() >= self._search_at:
                 self._search_at = time.monotonic() + LOOK_SECONDS
                 self._look_for_jobs()
             if self._retained and not self.workers:
                 self._release_pins()
+            self.turned_at, self.trouble = time.time(), ""
             return busy
         except (ChainError, ContentError) as error:
             log.warning("%s", error)
+            self.turned_at, self.trouble = time.time(), error.message
             self._say(f"waiting: {error.message}")
             self._look_again_at = time.monotonic() + BACKOFF_SECONDS
             return False
+
+    def _notice_reorganisations(self) -> None:
+        """After one that took back what was read, no job is what it seemed: all are looked at again."""
+        known = len(self.watch.reorganisations)
+        self.watch.head()
+        if len(self.watch.reorganisations) > known:
+            self.status.chain = str(self.watch.reorganisations[-1])
+            self._ended.clear()
+            self._again_at.clear()
+            self._say(self.status.chain)
 
     def _due(self, workers: Iterable[JobWorker]) -> list[JobWorker]:
         return [worker for worker in workers if time.monotonic() >= self._again_at.get(worker.job_id, 0.0)]
@@ -177,15 +202,22 @@ class Node:
             self._say(f"job {job_id}: {error.message}")
 
     def _retain(self, job_id: int, job: Job) -> None:
-        """Notes until when this hospital keeps the content of a job that has ended, and clears its journal."""
-        self.journal.forget(self.chain.deployment.genesis_hash, self.chain.address("TrainingJobs"), job_id)
+        """Forgets what must not outlive a job that has ended (its mask key first), and notes until when this hospital
+        keeps the job's content. While its end is not confirmed, nothing is forgotten."""
+        place = JobPlace.on(self.chain, job_id)
+        if self.jobs.participant(job_id, self.hospital_id).exists:
+            record = JobRecord(job_id)
+            record.apply(events(self.chain, "TrainingJobs", jobId=job_id))
+            if record.ended is None:
+                return
+            self.journal.forget(place)
+            spec = JobSpec.parse(self.ipfs.fetch(job.spec_digest, canonical.MAX_DOCUMENT_BYTES))
+            digests = frozenset(ref.cid for ref in record.vectors())
+            self._retained[job_id] = Retained(spec.retain_until, digests)
+        else:
+            self.journal.forget(place)
+        shutil.rmtree(place.folder(self.home / SPOOL), ignore_errors=True)
         self._ended.add(job_id)
-        if not self.jobs.participant(job_id, self.hospital_id).exists:
-            return
-        spec = JobSpec.parse(self.ipfs.fetch(job.spec_digest, canonical.MAX_DOCUMENT_BYTES))
-        record = JobRecord(job_id)
-        record.apply(events(self.chain, "TrainingJobs", jobId=job_id))
-        self._retained[job_id] = Retained(spec.retain_until, frozenset(ref.cid for ref in record.vectors()))
 
     def _release_pins(self) -> None:
         """Lets go of content that no job needs any longer; content of jobs under way was never noted here."""
@@ -205,85 +237,13 @@ class Node:
             self._ended.add(job_id)
             return
         spec = JobSpec.parse(self.ipfs.fetch(job.spec_digest, canonical.MAX_DOCUMENT_BYTES))
-        dataset = self._dataset_for(spec, place if place.exists else None)
-        if not place.exists:
-            self.policy.admit(spec, job.purpose.researcher, dataset.train_records, job_id)
-            self._check_spec(spec, job_id)
-            self._enrol(job_id, job, dataset)
-        if spec.privacy.mechanism == "none":
+        if not spec.masked:
             log.warning(
                 "job %s: privacy: none. This hospital's updates are published unmasked on IPFS.", job_id
             )
+        worker = self.joining.join(self.watch, job_id, job, spec, place if place.exists else None)
         self.ipfs.pin(job.spec_digest)
-        self.workers[job_id] = JobWorker(
-            self.jobs,
-            self.ipfs,
-            self.journal,
-            self.hospital_id,
-            job_id,
-            spec,
-            dataset,
-            self.policy.max_round_seconds,
-        )
-
-    def _check_spec(self, spec: JobSpec, job_id: int) -> None:
-        """That the spec says what the chain says, and that its model can start from the base that it names."""
-        proposal = self.jobs.proposal(job_id)
-        base = Models(self.chain).version(proposal.model_id, proposal.base_version).state
-        if differing := differences(spec, proposal, base):
-            raise AdmissionRefused(
-                f"The spec of job {job_id} says other things than the chain: {'; '.join(differing)}.",
-                "Ask the researcher to cancel it and propose it again.",
-            )
-        # Before it enrols: a hospital that cannot even begin would only hold the others up.
-        lanes = zoo.layout(spec.model, spec.state).lanes
-        vectors.get_vector(self.ipfs, VectorRef(base.cid, base.root), lanes)
-
-    def _dataset_for(self, spec: JobSpec, place: Participant | None) -> Dataset:
-        """This hospital's dataset with the spec's schema: its newest version, or the one pinned at enrolment."""
-        for manifest in sorted((self.home / "datasets").glob("*/manifest.json")):
-            dataset = Dataset.open(manifest.parent)
-            if dataset.dataset_id is None or dataset.schema.digest() != spec.schema_digest:
-                continue
-            if place is None:
-                return dataset
-            if dataset.dataset_id == place.dataset_id:
-                return self._pinned_version(dataset, place)
-        raise AdmissionRefused(
-            "No registered dataset of this hospital has the schema that the job asks for.",
-            "Register one with `salus dataset register`, made with the schema of the spec.",
-        )
-
-    def _pinned_version(self, dataset: Dataset, place: Participant) -> Dataset:
-        """The version that the chain pinned when this hospital enrolled, however many were appended since."""
-        root = Datasets(self.chain).versions(place.dataset_id)[place.dataset_version - 1].version.root
-        for number in range(dataset.version, 0, -1):
-            version = Dataset.open(dataset.folder, number)
-            if version.root == root:
-                return version
-        raise NodeError(
-            f"{dataset.folder} does not hold version {place.dataset_version} of dataset {place.dataset_id}.",
-            "Restore the folder from a back-up: the job pinned that version when this hospital enrolled.",
-        )
-
-    def _enrol(self, job_id: int, job: Job, dataset: Dataset) -> None:
-        """Enrols with the first of this hospital's consents for the dataset that allows the job."""
-        version = Datasets(self.chain).version_with_root(dataset.dataset_id, dataset.root)
-        consents = Consents(self.chain)
-        reasons = []
-        for consent_id in consents.ids_of_dataset(dataset.dataset_id):
-            try:
-                consents.check(consent_id, self.hospital_id, job.purpose)
-            except Refused as refusal:
-                reasons.append(refusal.message)
-                continue
-            receipt = self.jobs.enrol(job_id, consent_id, version)
-            log.info("enrolled in job %s with consent %s, gas %s", job_id, consent_id, receipt.gas_used)
-            return
-        raise AdmissionRefused(
-            f"No consent of this hospital allows job {job_id}: {' '.join(reasons) or 'none was minted.'}",
-            "The hospital's admin mints one with `salus consent mint`.",
-        )
+        self.workers[job_id] = worker
 
     def _work(self, worker: JobWorker) -> bool:
         try:
@@ -297,7 +257,7 @@ class Node:
             # Also a vector of another length than the model's: a stranger posted it, and the job's deadlines still run.
             self._put_off(worker.job_id, error, BACKOFF_SECONDS)
             return False
-        except JournalError as error:
+        except (JournalError, JobKeyError) as error:
             # A full disk may be freed; nothing has left the hospital.
             self._put_off(worker.job_id, error, RECONSIDER_SECONDS)
             return False
@@ -313,7 +273,12 @@ class Node:
         if step.action == Action.DONE:
             worker.close()
             del self.workers[worker.job_id]
-        return step.action != Action.WAIT
+        elif step.action == Action.ENROL:
+            del self.workers[worker.job_id]
+            self._search_at = 0.0
+        if step.action != Action.WAIT:
+            self.steps[step.action.value] += 1
+        return step.action not in (Action.WAIT, Action.ENROL)
 
     def _say(self, doing: str, worker: JobWorker | None = None) -> None:
         """Writes the status file, whole or not at all, when it says something new."""

@@ -2,7 +2,7 @@
 
 The policy is a JSON file that the hospital writes. Everything it does not name is refused: an architecture, a purpose
 or a privacy mechanism that is not listed is not admitted. In particular a job with ``privacy: none`` publishes unmasked
-updates, and a hospital must allow that in so many words.
+updates, and a hospital must allow that in so many words; the example allows masked ones alone.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class Policy:
     the hospital enrols (training uses one core). ``max_round_seconds``: how long it may take; longer is stopped.
     ``max_memory_mib``: the whole process, estimated before and enforced by the system.
     ``researchers``: addresses that may propose; empty: any whom the consent's terms allow.
+    ``bond_again``: whether the node may post a second bond to come back to a job in which the hospital lost one.
     """
 
     architectures: tuple[str, ...]
@@ -42,6 +43,7 @@ class Policy:
     max_giga_multiply_adds: int = 10_000
     max_memory_mib: int = 4096
     max_round_seconds: int = 600
+    bond_again: bool = False
 
     @classmethod
     def load(cls, path: Path) -> Policy:
@@ -79,6 +81,12 @@ class Policy:
                         f"The admission policy {source}: `{field.name}` is not a list of strings."
                     )
                 values[field.name] = tuple(value)
+            elif field.type == "bool":
+                if not isinstance(value, bool):
+                    raise InvalidInput(
+                        f"The admission policy {source}: `{field.name}` is neither true nor false."
+                    )
+                values[field.name] = value
             else:
                 if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                     raise InvalidInput(
@@ -157,7 +165,7 @@ class Policy:
 EXAMPLE = Policy(
     architectures=("logistic_regression", "mlp"),
     purposes=("HMB", "DS"),
-    privacy=("none",),
+    privacy=("masked",),
 )
 
 

@@ -1,0 +1,160 @@
+"""The vectors of one job at one hospital: fetched, checked, kept in files and pinned.
+
+Whose fault it is that a vector cannot be used matters, for a doubt costs its hospital the bond: bytes under the right
+content id that have another chunk root or length are its owner's; a daemon of our own that serves other bytes is ours.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from protocol.content import vectors
+from protocol.content.ipfs import Ipfs
+from protocol.content.spool import Spool, VectorFile
+from protocol.content.vectors import VectorRef
+from protocol.errors import (
+    ContentError,
+    ContentTooLarge,
+    ContentUnavailable,
+    DigestMismatch,
+    LearningError,
+    WrongLength,
+)
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 30.0
+# The state that a round starts from and the one it ends with.
+STATES_IN_MEMORY = 2
+
+
+class JobContent:
+    """``lanes``: numbers in a state and in an update. ``spool``: where checked vectors lie meanwhile."""
+
+    def __init__(self, ipfs: Ipfs, spool: Spool, lanes: int, job_id: int) -> None:
+        self.ipfs, self.spool, self.lanes, self.job_id = ipfs, spool, lanes, job_id
+        self.wrong: set[VectorRef] = set()
+        self.missing_since: dict[VectorRef, int] = {}
+        self._states: dict[VectorRef, np.ndarray] = {}
+        self._pinned: set[bytes] | None = None
+        self._retry_at: dict[bytes, float] = {}
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def state(self, ref: VectorRef) -> np.ndarray:
+        """A state, int32[lanes]. Raises ContentError, WrongLength."""
+        if ref not in self._states:
+            self._remember(ref, self.update(ref).array())
+        return self._states[ref]
+
+    def update(self, ref: VectorRef) -> VectorFile:
+        """A vector in a file, checked. Raises ContentError, WrongLength."""
+        file = self.spool.get(self.ipfs, ref, self.lanes)
+        self.missing_since.pop(ref, None)
+        return file
+
+    def has(self, ref: VectorRef) -> bool:
+        """Whether the vector is here, checked."""
+        return ref in self.spool
+
+    def collect(self, refs: Iterable[VectorRef], now: int) -> bool:
+        """Fetches those vectors that are not here, and notes which cannot be had at ``now`` (unix seconds of the chain)
+        and which are not what their digests say. Stops at the first failure: false when there was one."""
+        for ref in refs:
+            if ref in self.spool or ref in self.wrong or not self._may_try(ref):
+                continue
+            try:
+                self.update(ref)
+            except (ContentError, WrongLength) as error:
+                self._put_off(ref, error)
+                if self._is_wrong(ref, error):
+                    self.wrong.add(ref)
+                elif isinstance(error, ContentUnavailable):
+                    self.missing_since.setdefault(ref, now)
+                return False
+        return True
+
+    def _is_wrong(self, ref: VectorRef, error: Exception) -> bool:
+        """Whether the vector itself is to blame, not who serves it."""
+        if isinstance(error, (WrongLength, ContentTooLarge)):
+            return True
+        if not isinstance(error, DigestMismatch):
+            return False
+        try:
+            self.ipfs.fetch(ref.cid, 4 * self.lanes)
+        except ContentError:
+            return False
+        # The bytes have the content id that was posted, and not the chunk root.
+        return True
+
+    # -- keeping -----------------------------------------------------------------------------------------------------
+
+    def put(self, vector: np.ndarray, *, is_state: bool = False) -> VectorRef:
+        """Pins a vector that was made here, int32[lanes]; its digests. Raises PinFailed."""
+        ref = vectors.put_vector(self.ipfs, vector)
+        self.spool.put(vector)
+        if is_state:
+            self._remember(ref, vector)
+        self._kept(ref)
+        return ref
+
+    def hold(self, ref: VectorRef, state: np.ndarray) -> None:
+        """Keeps a state that was computed here, and is the one of these digests, at hand."""
+        self.spool.put(state)
+        self._remember(ref, state)
+
+    def keep_only(self, refs: set[VectorRef]) -> None:
+        """Frees memory and disk of all vectors but these; pins stay."""
+        self.spool.keep(refs)
+        for known in (self.wrong, self.missing_since, self._states):
+            for ref in [each for each in known if each not in refs]:
+                known.discard(ref) if isinstance(known, set) else known.pop(ref)
+
+    def pin_some(self, refs: Iterable[VectorRef], enough: Callable[[], bool]) -> None:
+        """Pins what this hospital owes of these, until ``enough`` says so."""
+        for ref in self.owed(refs):
+            if enough():
+                return
+            if not self._may_try(ref):
+                continue
+            try:
+                self._pin(ref)
+            except (ContentError, LearningError) as error:
+                self._put_off(ref, error)
+
+    def owed(self, refs: Iterable[VectorRef]) -> list[VectorRef]:
+        """Those that this hospital has not pinned yet."""
+        if self._pinned is None:
+            self._pinned = self.ipfs.pins()
+        return [ref for ref in refs if ref.cid not in self._pinned]
+
+    def _pin(self, ref: VectorRef) -> None:
+        """From the file where it is still there, so that the bytes are kept even if nobody serves them."""
+        if not self.ipfs.is_pinned(ref.cid):
+            if ref in self.spool:
+                self.ipfs.add(vectors.encode(self.update(ref).array()))
+            else:
+                self.ipfs.pin(ref.cid)
+        self._kept(ref)
+
+    def _kept(self, ref: VectorRef) -> None:
+        if self._pinned is not None:
+            self._pinned.add(ref.cid)
+
+    def _remember(self, ref: VectorRef, state: np.ndarray) -> None:
+        self._states.pop(ref, None)
+        self._states[ref] = state
+        while len(self._states) > STATES_IN_MEMORY:
+            del self._states[next(iter(self._states))]
+
+    def _may_try(self, ref: VectorRef) -> bool:
+        return time.monotonic() >= self._retry_at.get(ref.cid, 0.0)
+
+    def _put_off(self, ref: VectorRef, error: Exception) -> None:
+        """After a failure waits, so that one lost vector holds nothing up."""
+        self._retry_at[ref.cid] = time.monotonic() + RETRY_SECONDS
+        log.warning("job %s: %s", self.job_id, error)
