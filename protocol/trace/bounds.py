@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -12,17 +12,18 @@ from protocol.spec import JobSpec
 from protocol.trace.check import Check
 
 
-def update_bounds(spec: JobSpec, counts: Mapping[int, int]) -> dict[int, float]:
+def update_bounds(spec: JobSpec, groups: Sequence[Mapping[int, int]]) -> dict[int, float]:
     """The largest L2 norm that each participant's quantised update may have: its weight of the spec's clip norm.
 
-    ``counts``: training records by hospital, in the order of their bits. Where tensors have other fraction bits than
-    the rest, the most of them bound all. Rounding may add half a unit a lane, which is not counted here.
+    ``groups``: training records by hospital, in the order of their bits, for each group; weights are those within it.
+    Where tensors have other fraction bits than the rest, the most of them bound all. Rounding may add half a unit a
+    lane, which is not counted here.
     """
     bits = max(spec.state.fraction_bits, *spec.state.tensors.values(), 0)
-    shares = weights(list(counts.values()), spec.merge.max_weight_bps)
     return {
         each: float(share) * spec.merge.clip_norm * 2.0**bits
-        for each, share in zip(counts, shares, strict=True)
+        for counts in groups
+        for each, share in zip(counts, weights(list(counts.values()), spec.merge.max_weight_bps), strict=True)
     }
 
 

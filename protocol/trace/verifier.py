@@ -2,39 +2,46 @@
 
 It trusts the chain to have run the contracts, and nothing else: events are held against what the contracts store,
 every document and vector is fetched by its digest and matched, every merge is computed again from the updates, every
-update is held against a consent that was live and matching at its place in the chain, and the vote, the release and
-the payments are followed to the last unit.
+update is held against a consent that was live and matching at its place in the chain, groups are drawn again, and the
+vote, the release, bonds and payments are followed to the last unit. Masks cancel in the sums: none of it needs a key.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import reduce
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
-
-import numpy as np
 
 from protocol.chain.client import Chain
 from protocol.chain.consents import Consents
 from protocol.chain.datasets import Datasets
 from protocol.chain.enums import JobStatus, ModelStatus
+from protocol.chain.events import Event
 from protocol.chain.jobs import Jobs, Participant
 from protocol.chain.models import Models, VectorDigests, Version
-from protocol.content import canonical, digests, vectors
+from protocol.content import canonical, digests
 from protocol.content.cid import to_cid
 from protocol.content.ipfs import Ipfs
 from protocol.content.vectors import VectorRef
 from protocol.errors import ChainError, InvalidInput, SalusError
-from protocol.learning.merge import merge
 from protocol.proposal import differences
-from protocol.record import JobRecord, Merge, Update
+from protocol.record import JobRecord
 from protocol.spec import JobSpec
-from protocol.trace.bounds import check_bound, update_bounds
+from protocol.trace.bonds import check_bonds
 from protocol.trace.check import Check
 from protocol.trace.consent import ConsentLife
 from protocol.trace.evidence import Evidence
+from protocol.trace.keys import check_keys
 from protocol.trace.payments import check_payments
 from protocol.trace.release import check_release
+from protocol.trace.rounds import Rounds
+
+UNMASKED = "updates lie unmasked on IPFS"
+MASKED = (
+    "nobody can read an update of one hospital, so nobody can check here that it stays within the clip norm: only the"
+    " sums of its group can be checked"
+)
 
 
 def trace(
@@ -49,12 +56,13 @@ def trace(
     Raises only when it cannot look: no chain, no IPFS daemon, no version. Content that cannot be had does not hold.
     """
     ipfs.check()
-    return _Tracer(chain, ipfs, progress).version(model_id, version)
+    with TemporaryDirectory(prefix="salus-trace-") as folder:
+        return _Tracer(Evidence(chain, ipfs, Path(folder)), progress).version(model_id, version)
 
 
 class _Tracer:
-    def __init__(self, chain: Chain, ipfs: Ipfs, progress: Callable[[str], None]) -> None:
-        self.evidence = Evidence(chain, ipfs)
+    def __init__(self, evidence: Evidence, progress: Callable[[str], None]) -> None:
+        self.evidence = evidence
         self.chain, self.progress = self.evidence.chain, progress
         self.models = Models(self.chain)
 
@@ -81,27 +89,30 @@ class _Tracer:
             root.add("its base came before it", False, f"version {stored.parent}")
             return root
         root.children.append(self.version(model_id, stored.parent))
-        record = self._record(root, stored.job_id)
-        if record is not None:
+        record, history = JobRecord(stored.job_id), self.evidence.events("TrainingJobs", jobId=stored.job_id)
+        if self._read(root, record, history):
             self._job(root, record, model_id, number, stored)
+            check_bonds(self.evidence, root, record, history)
             check_payments(self.evidence, root, record)
         check_release(self.evidence, root, model_id, number, stored.status)
         return root
 
-    def _record(self, parent: Check, job_id: int) -> JobRecord | None:
-        """A finished job's history, held against what the contract stores: a node may leave events out."""
-        record, history = JobRecord(job_id), self.evidence.events("TrainingJobs", jobId=job_id)
+    def _read(self, parent: Check, record: JobRecord, history: list[Event]) -> bool:
+        """Reads a finished job's history, held against what the contract stores: a node may leave events out."""
+        job_id = record.job_id
+        jobs = self.chain.address("TrainingJobs")
+        challenges = self.evidence.events("Challenges", jobs=jobs, jobId=job_id)
         name = "the job's events are complete and agree with what the contract stores"
         try:
-            record.apply(history)
+            record.apply(sorted([*history, *challenges], key=lambda event: event.place))
         except ChainError as error:
             parent.add(name, False, error.message)
-            return None
+            return False
         self.chain.clock.read_timestamps(each.block for each in history if each.name == "UpdateSubmitted")
         job = Jobs(self.chain).job(job_id)
         if record.proposal is None or record.proposal.rounds != job.rounds:
             parent.add(name, False, "no event proposes it")
-            return None
+            return False
         numbers = range(1, job.rounds + 1)
         stored = self.chain.call_many(("TrainingJobs", "mergeDigest", (job_id, each)) for each in numbers)
         posted = [record.round(each).merge for each in numbers]
@@ -117,14 +128,15 @@ class _Tracer:
             job.enrolled != len(places)
         ):
             differing.append("who enrolled")
-        if (job.status, job.final_rounds, job.spec_digest) != (
+        if (job.status, job.final_rounds, job.spec_digest, job.merge) != (
             JobStatus.FINISHED,
             job.rounds,
             record.proposal.spec_digest,
+            record.proposal.merge,
         ):
             differing.append("its spec or its end")
         parent.add(name, not differing, ", ".join(differing))
-        return None if differing else record
+        return not differing
 
     def _job(self, parent: Check, record: JobRecord, model_id: int, number: int, version: Version) -> None:
         """A job from its spec to its gate, and that the version is what came of it."""
@@ -144,9 +156,11 @@ class _Tracer:
         if consents is None:
             return
         self._enrolments(node, record, spec, consents)
+        check_keys(self.evidence, node, record)
+        rounds = Rounds(self.evidence, record, spec, consents)
         for each in range(1, record.proposal.rounds + 1):
             self.progress(f"job {record.job_id}, round {each} of {record.proposal.rounds}")
-            state = self._round(node, record, spec, consents, each, state)
+            state = rounds.check(node, each, state)
         outcome = VectorRef(version.state.cid, version.state.root)
         self._outcome(node, record, outcome, number)
         last = record.round(record.proposal.rounds).merge
@@ -168,11 +182,7 @@ class _Tracer:
             return None
         differing = differences(spec, proposal, base)
         parent.add("the chain's terms are the spec's", not differing, "; ".join(differing))
-        parent.add(
-            f"privacy: {spec.privacy.mechanism}",
-            True,
-            "updates lie unmasked on IPFS" if spec.privacy.mechanism == "none" else "",
-        )
+        parent.add(f"privacy: {spec.privacy.mechanism}", True, MASKED if spec.masked else UNMASKED)
         return spec
 
     def _consents(self, parent: Check, record: JobRecord) -> dict[int, ConsentLife] | None:
@@ -237,108 +247,6 @@ class _Tracer:
         counts = (content["trainRecords"], content["heldOutRecords"])
         return (kept.commitment, kept.train_records, kept.held_out_records) == (commitment, *counts)
 
-    def _round(
-        self,
-        parent: Check,
-        record: JobRecord,
-        spec: JobSpec,
-        consents: dict[int, ConsentLife],
-        number: int,
-        state: np.ndarray | None,
-    ) -> np.ndarray | None:
-        """One round: its updates, their consents, the merge computed again, who attested; returns the next state."""
-        rounds = record.round(number)
-        node = parent.add(f"round {number}")
-        posted = rounds.merge
-        if posted is None:
-            node.add("merged", False, "no merge stands")
-            return None
-        members = record.members(rounds.attempts[posted.attempt].participants)
-        asked = set(members)
-        bounds = update_bounds(spec, {each: record.participants[each].train_records for each in members})
-        fetched = []
-        for update in rounds.merged_updates:
-            branch = node.add(f"update of hospital {update.hospital_id}")
-            consent = consents[record.participants[update.hospital_id].consent_id]
-            x = self._update(branch, record, consent, update, state)
-            if x is not None and spec.privacy.mechanism == "none":
-                check_bound(branch, x, bounds.get(update.hospital_id, 0.0))
-            fetched.append(x)
-        came = {update.hospital_id for update in rounds.merged_updates}
-        node.add(
-            "every participant's update is merged, each once", asked == came and len(came) == len(fetched)
-        )
-        accumulator = reduce(
-            lambda a, update: digests.accumulate(a, update.hospital_id, update.ref.cid, update.ref.root),
-            rounds.merged_updates,
-            digests.accumulator_start(record.job_id, number, posted.attempt),
-        )
-        digest = digests.merge_digest(
-            record.job_id, number, posted.attempt, accumulator, posted.state.cid, posted.state.root
-        )
-        node.add("the merge's digest binds these updates to this state", digest == posted.digest)
-        following = self._merge(node, spec, posted, fetched, state)
-        self._attestations(node, record, posted, asked)
-        return following
-
-    def _update(
-        self, parent: Check, record: JobRecord, consent: ConsentLife, update: Update, state: np.ndarray | None
-    ) -> np.ndarray | None:
-        participant = record.participants[update.hospital_id]
-        timestamp = self.chain.timestamp(update.event.block)
-        reasons = consent.reasons_against(
-            update.event, timestamp, update.hospital_id, record.proposal.purpose
-        )
-        if update.epsilon_total_micro > consent.terms.epsilon_budget_micro:
-            reasons.append("more epsilon than its budget")
-        parent.add(
-            f"consent {participant.consent_id} was live and matched in block {update.event.block}",
-            not reasons,
-            "; ".join(reasons),
-        )
-        return self.evidence.vector(parent, "bytes", update.ref, None if state is None else len(state))
-
-    def _merge(
-        self,
-        parent: Check,
-        spec: JobSpec,
-        posted: Merge,
-        updates: list[np.ndarray | None],
-        state: np.ndarray | None,
-    ) -> np.ndarray | None:
-        lanes = None if state is None else len(state)
-        claimed = self.evidence.vector(parent, "state", posted.state, lanes)
-        if state is None or not updates or any(update is None for update in updates):
-            parent.add("the merge, computed again", False, "the state before it or an update is missing")
-            return claimed
-        computed = merge(state, updates, spec.merge.server_step)
-        same = vectors.reference(computed) == posted.state
-        parent.add(
-            "the merge, computed again", same, "the same bytes" if same else "another state than was posted"
-        )
-        return computed if same else claimed
-
-    def _attestations(self, parent: Check, record: JobRecord, posted: Merge, asked: set[int]) -> None:
-        needed = -(-2 * len(asked) // 3)
-        attested = posted.attested & asked
-        if len(attested) >= needed:
-            parent.add("final", True, f"attested by {len(attested)} of {len(asked)}, {needed} are needed")
-            return
-        silent = (
-            posted.final is not None
-            and not posted.rejected
-            and (
-                self.chain.timestamp(posted.final.block)
-                >= self.chain.timestamp(posted.event.block) + record.proposal.phases.check
-            )
-        )
-        detail = f"attested by {len(attested)} of {len(asked)}; "
-        parent.add(
-            "final",
-            silent,
-            detail + ("its check window passed in silence" if silent else "never became final"),
-        )
-
     def _outcome(self, parent: Check, record: JobRecord, outcome: VectorRef, number: int) -> None:
         """Reports, their documents, the gate, and the candidate that came of it."""
         node = parent.add("reports and gate")
@@ -371,10 +279,25 @@ class _Tracer:
             bool(ended) and (ended["correct"], ended["total"]) == (correct, total),
             f"{correct} of {total}",
         )
+        self._window(node, record)
         node.add("this version is what came of it", bool(ended) and ended["version"] == number)
         gate = record.proposal.gate_bps
         node.add(
             "the gate was passed",
             bool(ended.get("passed")) and correct * 10_000 >= gate * total and total > 0,
             f"{correct * 100 / max(total, 1):.2f} %, the gate is {gate / 100:.2f} %",
+        )
+
+    def _window(self, parent: Check, record: JobRecord) -> None:
+        """Invariant 5: fraud could be proved for the whole window after the last merge before anything came of it."""
+        last, ended = record.round(record.proposal.rounds).merge, record.ended
+        if last is None or ended is None:
+            parent.add("it finished after the window in which fraud could be proved", False, "it did not end")
+            return
+        seconds = self.chain.timestamp(ended.block) - self.chain.timestamp(last.event.block)
+        window = record.proposal.phases.check
+        parent.add(
+            "it finished after the window in which fraud could be proved",
+            seconds >= window,
+            f"{seconds:,} s after the last merge, the window is {window:,} s",
         )

@@ -24,7 +24,7 @@ def a_record(rounds: list[tuple[int, list[int]]], counts: dict[int, int]) -> Job
         record.participants[hospital_id] = Participant(True, index, index + 1, index + 1, 1, count, 1)
     for number, (merger, members) in enumerate(rounds, 1):
         updates = [Update(each, REF, 0, EVENT) for each in members]
-        record.round(number).attempts[1] = Attempt(0, updates)
+        record.round(number).attempts[1] = Attempt(0, EVENT, updates)
         record.round(number).merges.append(Merge(merger, 1, REF, bytes(32), EVENT))
     return record
 

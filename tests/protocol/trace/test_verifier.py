@@ -98,7 +98,7 @@ def test_a_consent_that_no_event_mints_has_no_life() -> None:
 
 def test_an_honest_update_stays_within_its_weight_and_one_beyond_it_does_not() -> None:
     spec = JobSpec.from_dict(job())
-    bounds = update_bounds(spec, {3: 100, 4: 300})
+    bounds = update_bounds(spec, [{3: 100, 4: 300}])
     layout = Layout.of({"w": (1_000,)}, spec.state.fraction_bits)
     delta = np.random.default_rng(1).normal(size=1_000) * 100
     q = quantise(delta, Fraction(1, 4), 2, layout, spec.merge.clip_norm)
