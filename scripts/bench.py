@@ -1,4 +1,4 @@
-"""The figures of Salus: gas, time of a round and of Flower's, trace, accuracy.
+"""The figures of Salus: masking and merge, gas, time of a round and of Flower's, trace, accuracy.
 
     make bench
 
@@ -20,6 +20,7 @@ from typing import Any
 import bench_accuracy
 import bench_flower
 import bench_gas
+import bench_masks
 import bench_rounds
 import bench_trace
 from bench_stage import Stage
@@ -38,6 +39,8 @@ def main() -> None:
     console = Console()
     result: dict[str, Any] = {"machine": machine(), "seconds": {}}
     console.print(in_words(result["machine"]))
+    result["masks"] = _timed(result, "masks", bench_masks.run)
+    bench_masks.show(result["masks"], console)
     data = DemoData.find()
     if data.note:
         console.print(f"[yellow]{data.note}[/yellow]")

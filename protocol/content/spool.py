@@ -77,9 +77,9 @@ class Spool:
             self._write(ref, vectors.get_vector(ipfs, ref, lanes))
         return self._file(ref, lanes)
 
-    def put(self, vector: np.ndarray) -> VectorRef:
-        """Keeps a vector that was made here (int32[lanes]); its digests."""
-        ref = vectors.reference(vector)
+    def put(self, vector: np.ndarray, ref: VectorRef | None = None) -> VectorRef:
+        """Keeps a vector that was made here (int32[lanes]); its digests, computed unless the caller did."""
+        ref = ref or vectors.reference(vector)
         self._write(ref, vector)
         self._file(ref, len(vector))
         return ref

@@ -57,6 +57,9 @@ def test_what_was_made_here_is_not_fetched(tmp_path):
     assert ref == vectors.reference(FIRST)
     assert ref in spool
     assert np.array_equal(spool.get(Served(), ref, LANES).array(), FIRST)
+    known = vectors.reference(SECOND)
+    assert spool.put(SECOND, known) is known
+    assert np.array_equal(spool.get(Served(), known, LANES).array(), SECOND)
 
 
 def test_a_vector_with_another_root_leaves_nothing(tmp_path):
