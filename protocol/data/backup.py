@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from protocol.data import files
-from protocol.data.dataset import MANIFEST
+from protocol.data.dataset import MANIFEST, PATIENTS
 from protocol.errors import AccountError, DataError
 
 _MAGIC = b"SALUS-BACKUP-1\n"
@@ -27,6 +27,8 @@ _NONCE_BYTES = 12
 _SCRYPT_N = 2**17
 _DATASET_FILES = (MANIFEST, "schema.json", "salts.bin", "splits.bin", "split.key")
 _RECORDS = "records.jsonl"
+# Not every dataset has them. The ledger is protocol/node/epsilon_ledger.py's.
+_DATASET_FILES_IF_THERE = (PATIENTS, "epsilon.jsonl")
 _DATASETS = "datasets"
 _KEYSTORE = "keystore"
 
@@ -111,6 +113,9 @@ def _files(datasets: Sequence[Path], keystore: Path | None, records: bool) -> It
     for folder in datasets:
         for name in (*_DATASET_FILES, *([_RECORDS] if records else [])):
             yield f"{_DATASETS}/{folder.name}/{name}", folder / name
+        for name in _DATASET_FILES_IF_THERE:
+            if (folder / name).exists():
+                yield f"{_DATASETS}/{folder.name}/{name}", folder / name
     if keystore is not None:
         for path in sorted(keystore.glob("*.json")):
             yield f"{_KEYSTORE}/{path.name}", path

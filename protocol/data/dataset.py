@@ -6,6 +6,7 @@
     salts.bin       32 bytes a record
     splits.bin      one byte a record: 0 training, 1 held out
     split.key       decides on which side a patient's records fall
+    patients.bin    16 bytes a record, the same for records of one patient; only where a column told patients apart
 
     record digest = sha256("salus/record" || salt || canonical JSON of the record)
     leaf          = sha256(0x00 || uint32be(n) || uint32be(index) || uint8(split) || record digest)
@@ -17,6 +18,7 @@ append. The manifest is written last, and bytes beyond what it counts do not cou
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import os
 import platform
@@ -43,6 +45,8 @@ __all__ = ["HELD_OUT", "PROFILE", "TRAIN", "Dataset", "RecordProof", "leaf", "re
 PROFILE = "salus-tabular-1"
 SALT_BYTES = 32
 RECORD_TAG = b"salus/record"
+PATIENTS = "patients.bin"
+PATIENT_BYTES = 16
 MANIFEST = "manifest.json"
 FORMAT = "salus/dataset/1"
 
@@ -106,16 +110,19 @@ class Dataset:
     def create(
         cls, folder: Path, schema: DataSchema, records: Sequence[Mapping[str, Any]], splits: np.ndarray,
         *, source: Mapping[str, Any] | None = None, split_key: bytes | None = None,
+        patients: Sequence[str] | None = None,
     ) -> Self:  # fmt: skip
         """Checks records against the schema, salts them, and writes a new folder, whole or not at all.
 
-        `splits` is uint8[n], 0 or 1. `source` goes into the evidence: how they were read and checked before.
+        `splits` is uint8[n], 0 or 1. `source` goes into the evidence: how they were read and checked before. `patients`
+        are pseudonyms, one a record: not they are kept, but a keyed hash of each, here alone.
         Raises `DataError`: the folder exists, a record does not fit, or a side has fewer than `MIN_RECORDS`.
         """
         if folder.exists():
             raise DataError(f"{folder} exists already.", "Append to that dataset, or choose another name.")
         lines, sides = _checked(schema, records, splits, 0)
         salts = os.urandom(SALT_BYTES * len(lines))
+        key = split_key or os.urandom(32)
         manifest = {
             "format": FORMAT,
             "schema": to_cid(schema.digest()),
@@ -131,7 +138,9 @@ class Dataset:
             files.write_new(part / "records.jsonl", b"".join(line + b"\n" for line in lines))
             files.write_new(part / "salts.bin", salts)
             files.write_new(part / "splits.bin", sides)
-            files.write_new(part / "split.key", split_key or os.urandom(32))
+            files.write_new(part / "split.key", key)
+            if patients is not None:
+                files.write_new(part / PATIENTS, _patient_codes(patients, key, len(lines)))
             files.write_new(part / MANIFEST, json.dumps(manifest, indent=2).encode())
             part.rename(folder)
         except OSError as error:
@@ -158,20 +167,33 @@ class Dataset:
         splits: np.ndarray,
         *,
         source: Mapping[str, Any] | None = None,
+        patients: Sequence[str] | None = None,
     ) -> Self:
-        """The next version: all records so far and these. Raises `DataError` as `create` does; nothing changed then."""
+        """The next version: all records so far and these. Raises `DataError` as `create` does; nothing changed then.
+
+        A dataset whose patients can be told apart needs `patients` for the new records too.
+        """
         if self.version != len(self._manifest["versions"]):
             raise DataError(
                 f"{self.folder}: version {self.version} is not the latest.", "Append to the latest version."
             )
         held, salts, sides = self._load()
         lines, new_sides = _checked(self.schema, records, splits, len(held))
+        codes = self._patient_codes(len(held))
+        if codes is not None:
+            if patients is None:
+                raise DataError(
+                    f"{self.folder.name} tells patients apart; the new records do not.",
+                    "Name the column of the pseudonyms, as when the dataset was made: --patient COLUMN.",
+                )
+            codes += _patient_codes(patients, self.split_key, len(lines))
         held, sides, salts = held + lines, sides + new_sides, salts + os.urandom(SALT_BYTES * len(lines))
         stated = _version(self.schema, held, salts, sides, source)
         manifest = {**self._manifest, "versions": [*self._manifest["versions"], stated]}
         try:
             for name, data in (
                 ("records.jsonl", b"".join(line + b"\n" for line in held)), ("salts.bin", salts), ("splits.bin", sides),
+                *([(PATIENTS, codes)] if codes is not None else []),
             ):  # fmt: skip
                 files.replace(self.folder / name, data)
             files.replace(self.folder / MANIFEST, json.dumps(manifest, indent=2).encode())
@@ -232,6 +254,17 @@ class Dataset:
         chosen = [json.loads(line) for line, side in zip(lines, sides, strict=True) if side == split]
         return self.schema.encode(chosen)
 
+    def patients(self, split: int) -> np.ndarray | None:
+        """int64[n] for the records of one split in the order of `arrays`: the same number for records of one patient.
+        None when nothing tells patients apart. The commitment does not bind it. Raises `DataError`."""
+        count = self.train_records + self.held_out_records
+        codes = self._patient_codes(count)
+        if codes is None:
+            return None
+        sides = np.frombuffer(self._load()[2], np.uint8)
+        each = np.frombuffer(codes, np.dtype((np.void, PATIENT_BYTES)))
+        return np.unique(each[sides == split], return_inverse=True)[1]
+
     def verify(self) -> tuple[list[bytes], bytes, bytes]:
         """Recomputes the root; returns records (canonical JSON), salts, splits. Raises `DataError` when it differs."""
         lines, salts, sides = self._load()
@@ -251,6 +284,15 @@ class Dataset:
         return RecordProof(
             index, len(lines), sides[index], _salt(salts, index), json.loads(lines[index]), siblings
         )
+
+    def _patient_codes(self, count: int) -> bytes | None:
+        path = self.folder / PATIENTS
+        if not path.exists():
+            return None
+        codes = files.read(path)[: count * PATIENT_BYTES]
+        if len(codes) != count * PATIENT_BYTES:
+            raise DataError(f"{path} is cut short.", "Restore the folder from a back-up.")
+        return codes
 
     def _load(self) -> tuple[list[bytes], bytes, bytes]:
         count = self.train_records + self.held_out_records
@@ -274,6 +316,15 @@ def _checked(
     for index, record in enumerate(records, start=before):
         schema.check(record, f"Record {index}")
     return [canonical.dumps(dict(record)) for record in records], np.asarray(splits, np.uint8).tobytes()
+
+
+def _patient_codes(patients: Sequence[str], key: bytes, count: int) -> bytes:
+    if len(patients) != count or "" in patients:
+        raise DataError("Each record needs the pseudonym of its patient.")
+    return b"".join(
+        hmac.new(key, b"salus/patient" + each.encode("utf-8"), hashlib.sha256).digest()[:PATIENT_BYTES]
+        for each in patients
+    )
 
 
 def _version(

@@ -27,14 +27,18 @@ def prepare(
 ) -> Dataset:
     """A new dataset folder from a CSV table.
 
-    A column named `split` (train, held_out) decides the sides. Else the column `patient` does, which is not kept:
-    a keyed hash puts all of a patient's records on one side. Else `held_out` of the records are drawn, stratified by
-    label. Raises `DataError`; nothing is written then.
+    A column named `split` (train, held_out) decides the sides. Else the column `patient` does: a keyed hash puts all
+    of a patient's records on one side. Else `held_out` of the records are drawn, stratified by label. The pseudonyms in
+    `patient` are not kept; a keyed hash of each is, in the folder, so that a patient can be the unit of differential
+    privacy. Raises `DataError`; nothing is written then.
     """
     table = _read(csv, schema, patient)
     key = os.urandom(32)
     splits = _splits(csv, schema, table, held_out, seed, patient, key)
-    return Dataset.create(folder, schema, table.records, splits, source=table.evidence(), split_key=key)
+    patients = table.also[patient] if patient is not None else None
+    return Dataset.create(
+        folder, schema, table.records, splits, source=table.evidence(), split_key=key, patients=patients
+    )
 
 
 def extend(
@@ -44,7 +48,8 @@ def extend(
     dataset = Dataset.open(folder)
     table = _read(csv, dataset.schema, patient)
     splits = _splits(csv, dataset.schema, table, held_out, seed, patient, dataset.split_key)
-    return dataset.append(table.records, splits, source=table.evidence())
+    patients = table.also[patient] if patient is not None else None
+    return dataset.append(table.records, splits, source=table.evidence(), patients=patients)
 
 
 def _read(csv: Path, schema: DataSchema, patient: str | None) -> Table:

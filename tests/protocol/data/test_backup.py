@@ -39,6 +39,16 @@ def keep(home, target, **options):
     return backup(target, "secret", datasets=datasets, keystore=home / "keystore", **options)
 
 
+def test_patients_and_spent_epsilon_are_kept_too(home, tmp_path):
+    folder = home / "datasets" / "heart"
+    (folder / "epsilon.jsonl").write_bytes(b"{}\n")
+    (folder / "patients.bin").write_bytes(bytes(16 * 40))
+    keep(home, tmp_path / "salus.backup")
+    restore(tmp_path / "salus.backup", "secret", tmp_path / "new")
+    for name in ("epsilon.jsonl", "patients.bin"):
+        assert (tmp_path / "new" / "datasets" / "heart" / name).read_bytes() == (folder / name).read_bytes()
+
+
 def everything(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 

@@ -60,6 +60,35 @@ def test_a_patient_is_on_one_side_also_in_later_versions(write, tmp_path):
         assert b"P17" not in path.read_bytes(), "no pseudonym is kept"
 
 
+def test_patients_can_be_told_apart_in_every_version(write, tmp_path):
+    """The same number for the same patient, also across tables: the unit of differential privacy."""
+    patients = [f"P{i % 60}" for i in range(200)]
+    folder = tmp_path / "heart"
+    prepare(folder, SCHEMA, write(csv_of(records(200), patient_id=patients)), patient="patient_id")
+    first = Dataset.open(folder)
+    second = extend(folder, write(csv_of(records(100), patient_id=patients[:100])), patient="patient_id")
+    for dataset, of in (
+        (first, patients),
+        (Dataset.open(folder, 1), patients),
+        (second, patients + patients[:100]),
+    ):
+        training = [patient for patient, side in zip(of, sides(dataset), strict=True) if side == 0]
+        told = dataset.patients(0)
+        assert len(told) == len(dataset.arrays(0)[1]) == len(training)
+        assert (
+            len(set(zip(training, told.tolist(), strict=True)))
+            == len(set(training))
+            == len(set(told.tolist()))
+        )
+    with pytest.raises(DataError, match="tells patients apart; the new records do not"):
+        extend(folder, write(csv_of(records(100))))
+    assert Dataset.open(folder).version == 2
+
+
+def test_without_a_patient_column_records_are_all_there_is(write, tmp_path):
+    assert prepare(tmp_path / "heart", SCHEMA, write(csv_of(records(60)))).patients(0) is None
+
+
 def test_a_stated_split_that_cuts_through_a_patient_is_refused(write, tmp_path):
     content = csv_of(
         records(40), split=["train", "held_out"] * 20, pseudonym=[f"Q{i // 2}" for i in range(40)]
