@@ -4,7 +4,6 @@ pragma solidity 0.8.30;
 import {IChallenges} from "./interfaces/IChallenges.sol";
 import {IModelRegistry} from "./interfaces/IModelRegistry.sol";
 import {ITrainingJobs} from "./interfaces/ITrainingJobs.sol";
-import {Bits} from "./libraries/Bits.sol";
 import {Chunks} from "./libraries/Chunks.sol";
 import {Digests} from "./libraries/Digests.sol";
 import {Groups} from "./libraries/Groups.sol";
@@ -88,45 +87,48 @@ contract Challenges is IChallenges {
     function _differs(Claim calldata claim, ITrainingJobs.MergeRule memory rule) private pure returns (bool) {
         unchecked {
             uint256[64][] memory groups = _sumGroups(claim);
-            uint256[64] memory before = _read(claim.before.lanes);
-            uint256[64] memory claimed = _read(claim.claimed.lanes);
+            if (rule.rule == ITrainingJobs.Rule.Median) Lanes.median(groups);
+            else Lanes.mean(groups);
             uint256 lanes = uint256(rule.lanes) - claim.chunkIndex * Chunks.LANES;
-            uint256[] memory quads = new uint256[](groups.length);
-            uint256 difference;
-            for (uint256 q; q < Lanes.QUADS; ++q) {
-                for (uint256 g; g < quads.length; ++g) {
-                    quads[g] = groups[g][q];
-                }
-                uint256 merged = rule.rule == ITrainingJobs.Rule.Median ? Lanes.median(quads) : Lanes.mean(quads);
-                uint256 expected = Lanes.next(before[q], merged, rule.serverStep);
-                uint256 mask = Lanes.existing(q, lanes);
-                difference |= claimed[q] ^ (expected & mask | Lanes.ZERO & ~mask);
-            }
-            return difference != 0;
+            return !_read(claim.claimed).isNext(_read(claim.before), groups[0], rule.serverStep, lanes);
         }
     }
 
-    /// @dev The sum of each group that has a part in the merge, as quads.
-    function _sumGroups(Claim calldata claim) private pure returns (uint256[64][] memory groups) {
+    /// @dev The sum of each group that has a part in the merge.
+    function _sumGroups(Claim calldata claim) private pure returns (uint256[64][] memory sums) {
         unchecked {
-            uint48 used;
+            uint256[16] memory sizes;
+            uint256 count;
             for (uint256 i; i < claim.parts.length; ++i) {
-                used |= Bits.only(Groups.labelOf(claim.labels, claim.parts[i].index));
+                if (++sizes[Groups.labelOf(claim.labels, claim.parts[i].index)] == 1) ++count;
             }
-            groups = new uint256[64][](Bits.count(used));
+            uint256[][16] memory sources;
+            for (uint256 label; label < 16; ++label) {
+                if (sizes[label] != 0) sources[label] = new uint256[](sizes[label]);
+            }
             for (uint256 i; i < claim.parts.length; ++i) {
                 Part calldata part = claim.parts[i];
-                uint48 label = Bits.only(Groups.labelOf(claim.labels, part.index));
-                groups[Bits.rank(used, label)].add(part.chunk.lanes);
+                uint256 label = Groups.labelOf(claim.labels, part.index);
+                sources[label][--sizes[label]] = _start(part.chunk);
             }
-            for (uint256 g; g < groups.length; ++g) {
-                groups[g].settle();
+            sums = new uint256[64][](count);
+            for (uint256 label; label < 16; ++label) {
+                if (sources[label].length != 0) sums[--count] = Lanes.sum(sources[label]);
             }
         }
     }
 
-    function _read(bytes calldata chunk) private pure returns (uint256[64] memory lanes) {
-        lanes.add(chunk);
-        lanes.settle();
+    function _read(Chunk calldata chunk) private pure returns (uint256[64] memory) {
+        uint256[] memory sources = new uint256[](1);
+        sources[0] = _start(chunk);
+        return Lanes.sum(sources);
+    }
+
+    /// @dev Where the bytes of a chunk begin in the calldata. `Chunks` has checked how many there are.
+    function _start(Chunk calldata chunk) private pure returns (uint256 source) {
+        bytes calldata lanes = chunk.lanes;
+        assembly ("memory-safe") {
+            source := lanes.offset
+        }
     }
 }

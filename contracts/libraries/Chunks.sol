@@ -47,26 +47,29 @@ library Chunks {
         bytes calldata lanes = chunk.lanes;
         bytes32[] calldata path = chunk.path;
         if (lanes.length != BYTES || path.length != self.steps) return false;
-        bytes32 node = _leaf(self.head, lanes);
-        uint256 rights = self.rights;
+        uint256 rights = self.rights << 5;
+        bytes32 found = _leaf(self.head, lanes);
         // `abi.encodePacked` would take new memory for each node, and twice the gas.
         assembly ("memory-safe") {
-            // Tag in byte 31, then two hashes: 65 bytes beyond the free memory pointer, hashed from there.
-            let buffer := mload(0x40)
-            mstore(buffer, 1)
-            let left := add(buffer, 0x20)
-            let tagged := add(buffer, 0x1f)
+            // Beyond the free memory pointer: a byte for the tag, then the two hashes of a node, on a multiple of 64, so
+            // that one bit tells left from right. Each hash is written where the next node wants it.
+            let left := and(add(mload(0x40), 0x5f), not(0x3f))
+            let tagged := sub(left, 1)
+            mstore8(tagged, 1)
+            let place := or(left, and(rights, 0x20))
+            mstore(place, found)
+            let hashed := 1
             let sibling := path.offset
             for { let end := add(sibling, shl(5, path.length)) } lt(sibling, end) { sibling := add(sibling, 0x20) } {
-                let side := shl(5, and(rights, 1))
-                mstore(add(left, side), node)
-                mstore(add(left, xor(side, 0x20)), calldataload(sibling))
-                if iszero(staticcall(gas(), 2, tagged, 65, 0, 0x20)) { revert(0, 0) }
-                node := mload(0)
+                mstore(xor(place, 0x20), calldataload(sibling))
                 rights := shr(1, rights)
+                place := or(left, and(rights, 0x20))
+                hashed := and(hashed, staticcall(gas(), 2, tagged, 65, place, 0x20))
             }
+            if iszero(hashed) { revert(0, 0) }
+            found := mload(place)
         }
-        return node == root;
+        return found == root;
     }
 
     function _leaf(uint256 head, bytes calldata lanes) private view returns (bytes32 leaf) {

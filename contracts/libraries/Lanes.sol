@@ -2,127 +2,202 @@
 pragma solidity 0.8.30;
 
 /// @title Arithmetic on the 256 lanes of a chunk, several to a word
-/// @notice A chunk is 32 words of eight little-endian int32. Two forms of it are computed with here:
-///
-/// - **sums**: bytes at even places in the first 32 words, bytes at odd places in the others, 16 bits each, so that 257
-///   chunks can be added byte by byte before a field is full. Nothing is carried and no byte is turned until the end.
-/// - **quads**: 64 words of four lanes each, 64 bits apart; quad 2j has the first, third, fifth and seventh lane of word
-///   j, quad 2j + 1 the others. A lane is raised by 2^31, so that it is an unsigned number and order is kept: -2^31 is 0
-///   and 2^31 - 1 is 2^32 - 1. The upper half of each field is room for products and for carries.
+/// @notice A chunk comes as 32 words of eight little-endian int32. Here it is computed with as 64 **quads**: quad 2j has the
+/// first, third, fifth and seventh lane of word j, quad 2j + 1 the others, 64 bits apart. A lane is raised by 2^31, which
+/// keeps the order and makes it unsigned: -2^31 is 0, and 2^31 - 1 is 2^32 - 1. The upper half of each field is room for
+/// carries and products, so that one operation of the machine does for four lanes.
 library Lanes {
-    uint256 private constant BYTES = 0x00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff;
-    uint256 private constant FIELD_16 = 0x000000000000ffff000000000000ffff000000000000ffff000000000000ffff;
-    uint256 private constant FIELD_32 = 0x00000000ffffffff00000000ffffffff00000000ffffffff00000000ffffffff;
-    uint256 private constant FIELD_48 = 0x0000ffffffffffff0000ffffffffffff0000ffffffffffff0000ffffffffffff;
-    /// @dev One in each field.
+    uint256 internal constant QUADS = 64;
+    uint256 private constant WORD = 32;
+    uint256 private constant CHUNK = 32 * WORD;
+    /// @dev The lower half of each field of 16, 32 and 64 bits.
+    uint256 private constant LOWER_8 = 0x00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff;
+    uint256 private constant LOWER_16 = 0x0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff;
+    uint256 private constant LOWER_32 = 0x00000000ffffffff00000000ffffffff00000000ffffffff00000000ffffffff;
+    uint256 private constant LOWER_48 = 0x0000ffffffffffff0000ffffffffffff0000ffffffffffff0000ffffffffffff;
+    /// @dev One in each field of 64 bits.
     uint256 private constant ONES = 0x0000000000000001000000000000000100000000000000010000000000000001;
-    /// @dev The lane zero.
-    uint256 internal constant ZERO = ONES << 31;
+    /// @dev Four lanes that are zero.
+    uint256 private constant ZEROS = ONES << 31;
     uint256 private constant BIT_32 = ONES << 32;
     uint256 private constant BIT_63 = ONES << 63;
-    uint256 internal constant QUADS = 64;
 
-    /// @notice Adds a chunk of 1,024 bytes to `sums`.
-    function add(uint256[64] memory sums, bytes calldata chunk) internal pure {
-        assembly ("memory-safe") {
-            let even := sums
-            let source := chunk.offset
-            for { let end := add(sums, 0x400) } lt(even, end) { even := add(even, 0x20) } {
-                let word := calldataload(source)
-                let odd := add(even, 0x400)
-                mstore(even, add(mload(even), and(shr(8, word), BYTES)))
-                mstore(odd, add(mload(odd), and(word, BYTES)))
-                source := add(source, 0x20)
-            }
-        }
-    }
-
-    /// @notice Turns sums into quads, in place: lanes modulo 2^32, as int32.
-    function settle(uint256[64] memory sums) internal pure {
+    /// @notice The sum of up to 257 chunks modulo 2^32, as int32. `sources`: where their bytes begin in the calldata.
+    function sum(uint256[] memory sources) internal pure returns (uint256[QUADS] memory quads) {
         unchecked {
-            // Backwards through the upper half and the lower: quads 2j and 2j + 1 would overwrite sums not yet read.
-            uint256[64] memory quads;
-            for (uint256 j; j < 32; ++j) {
-                uint256 even = sums[j];
-                uint256 odd = sums[j + 32];
-                quads[2 * j] = _lane(even >> 48, odd >> 48, even >> 32, odd >> 32);
-                quads[2 * j + 1] = _lane(even >> 16, odd >> 16, even, odd);
-            }
-            for (uint256 q; q < QUADS; ++q) {
-                sums[q] = quads[q];
-            }
-        }
-    }
-
-    /// @notice The quad of the lanes that exist at `quad` of a chunk with `lanes` lanes: all bits set where one does.
-    function existing(uint256 quad, uint256 lanes) internal pure returns (uint256 mask) {
-        unchecked {
-            uint256 before = (quad >> 1) * 8 + (quad & 1);
-            if (lanes <= before) return 0;
-            return ~(type(uint256).max >> 64 * ((lanes - before + 1) / 2));
-        }
-    }
-
-    /// @notice floor(sum / n) of n quads.
-    function mean(uint256[] memory quads) internal pure returns (uint256 result) {
-        unchecked {
-            uint256 n = quads.length;
-            uint256 sum;
-            for (uint256 i; i < n; ++i) {
-                sum += quads[i];
-            }
-            // Each was raised by 2^31, and so is their mean.
-            for (uint256 shift; shift < 256; shift += 64) {
-                result |= (uint64(sum >> shift) / n) << shift;
-            }
-        }
-    }
-
-    /// @notice The median of n quads; of an even number the floor of the mean of the two in the middle. Sorts them.
-    function median(uint256[] memory quads) internal pure returns (uint256) {
-        unchecked {
-            uint256 n = quads.length;
-            for (uint256 end = n; end > 1; --end) {
-                for (uint256 i = 1; i < end; ++i) {
-                    uint256 a = quads[i - 1];
-                    uint256 b = quads[i];
-                    // Bit 32 of a field stays where a >= b; from it, 32 bits below.
-                    uint256 larger = ((a | BIT_32) - b) & BIT_32;
-                    uint256 swap = (a ^ b) & (larger - (larger >> 32));
-                    quads[i - 1] = a ^ swap;
-                    quads[i] = b ^ swap;
+            (uint256 first, uint256 end) = _span(sources);
+            uint256 quad = _start(quads);
+            for (uint256 at; at < CHUNK; at += WORD) {
+                // Bytes at even and at odd places, 16 bits each: nothing is carried before all are added.
+                uint256 even;
+                uint256 odd;
+                for (uint256 source = first; source < end; source += WORD) {
+                    uint256 word = _given(_load(source) + at);
+                    even += (word >> 8) & LOWER_8;
+                    odd += word & LOWER_8;
                 }
+                // Each lane is low + (high << 16), of which the lower half may carry into the upper.
+                uint256 low = ((even >> 16) & LOWER_16) + (((odd >> 16) & LOWER_16) << 8);
+                uint256 high = (even & LOWER_16) + ((odd & LOWER_16) << 8) + ((low >> 16) & LOWER_16);
+                uint256 lanes = (low & LOWER_16 | (high & LOWER_16) << 16) ^ (ZEROS | ZEROS << 32);
+                _store(quad, (lanes >> 32) & LOWER_32);
+                _store(quad + WORD, lanes & LOWER_32);
+                quad += 2 * WORD;
             }
-            uint256 upper = quads[n / 2];
-            return n & 1 == 1 ? upper : ((quads[n / 2 - 1] + upper) >> 1) & FIELD_32;
         }
     }
 
-    /// @notice saturate(state + ((serverStep * merged) >> 16)), floor.
-    function next(uint256 state, uint256 merged, uint256 serverStep) internal pure returns (uint256) {
+    /// @notice floor(sum / n) of n groups, written into the first.
+    function mean(uint256[QUADS][] memory groups) internal pure {
         unchecked {
-            // A raised lane is below 2^32 and so is the step: no product leaves its field. What the raising added, 2^31
-            // steps, is a whole number after the shift.
-            uint256 moved = state + ((merged * serverStep >> 16) & FIELD_48);
+            uint256 n = groups.length;
+            if (n == 1) return;
+            (uint256 first, uint256 end) = _span(groups);
+            for (uint256 at; at < QUADS * WORD; at += WORD) {
+                uint256 total;
+                for (uint256 group = first; group < end; group += WORD) {
+                    total += _load(_load(group) + at);
+                }
+                // Each was raised by 2^31, and so is the mean.
+                _store(
+                    _load(first) + at,
+                    (total >> 192) / n << 192 | uint64(total >> 128) / n << 128 | uint64(total >> 64) / n << 64
+                        | uint64(total) / n
+                );
+            }
+        }
+    }
+
+    /// @notice The median of n groups, written into the first; of an even number the floor of the mean of the two in the
+    /// middle.
+    function median(uint256[QUADS][] memory groups) internal pure {
+        unchecked {
+            uint256 n = groups.length;
+            if (n == 1) return;
+            (uint256 first, uint256 end) = _span(groups);
+            uint256[] memory sorted = new uint256[](n);
+            (uint256 least, uint256 most) = _span(sorted);
+            uint256 lower = least + (n - 1) / 2 * WORD;
+            for (uint256 at; at < QUADS * WORD; at += WORD) {
+                uint256 place = least;
+                for (uint256 group = first; group < end; group += WORD) {
+                    _store(place, _load(_load(group) + at));
+                    place += WORD;
+                }
+                // The largest of those left rises to their end, until the lower middle is in its place.
+                for (uint256 last = most - WORD; last >= lower; last -= WORD) {
+                    uint256 largest = _load(least);
+                    for (place = least; place < last; place += WORD) {
+                        uint256 other = _load(place + WORD);
+                        uint256 excess = _excess(largest, other);
+                        _store(place, largest - excess);
+                        largest = other + excess;
+                    }
+                    _store(last, largest);
+                }
+                uint256 middle = _load(lower);
+                if (n & 1 == 0) middle = ((middle + _load(lower + WORD)) >> 1) & LOWER_32;
+                _store(_load(first) + at, middle);
+            }
+        }
+    }
+
+    /// @notice Whether `claimed` is saturate(state + ((serverStep * merged) >> 16)), floor, in its first `count` lanes, and
+    /// zero in the others.
+    function isNext(
+        uint256[QUADS] memory claimed,
+        uint256[QUADS] memory state,
+        uint256[QUADS] memory merged,
+        uint256 serverStep,
+        uint256 count
+    ) internal pure returns (bool) {
+        unchecked {
+            uint256 difference;
+            // What raising the merged lanes adds to their product: 2^31 steps, a whole number after the shift.
             uint256 raised = ONES * (serverStep << 15);
-            // Bit 63 stays where the difference is not below the least lane.
-            uint256 difference = (moved | BIT_63) - raised;
-            uint256 above = difference & BIT_63;
-            uint256 lanes = difference & (above - (above >> 63));
-            // It is set where a lane is above the greatest.
-            uint256 beyond = (lanes + (BIT_63 - BIT_32)) & BIT_63;
-            return (lanes | (beyond - (beyond >> 63))) & FIELD_32;
+            for (uint256 q; q < QUADS; ++q) {
+                uint256 at = q * WORD;
+                // A raised lane is below 2^32 and so is the step: no product leaves its field.
+                uint256 moved = _load(_start(merged) + at) * serverStep >> 16 & LOWER_48;
+                uint256 expected = _saturated(_load(_start(state) + at) + moved, raised);
+                if (count < 4 * QUADS) {
+                    uint256 mask = _firstLanes(q, count);
+                    expected = expected & mask | ZEROS & ~mask;
+                }
+                difference |= _load(_start(claimed) + at) ^ expected;
+            }
+            return difference == 0;
         }
     }
 
-    /// @dev Four lanes from their four summed bytes, the lowest first, and raised.
-    function _lane(uint256 b0, uint256 b1, uint256 b2, uint256 b3) private pure returns (uint256) {
+    /// @dev a - b in each field, at least 0, at most 2^32 - 1.
+    function _saturated(uint256 a, uint256 b) private pure returns (uint256) {
         unchecked {
-            return (
-                (
-                    (b0 & FIELD_16) + ((b1 & FIELD_16) << 8) + ((b2 & FIELD_16) << 16) + ((b3 & FIELD_16) << 24)
-                ) & FIELD_32
-            ) ^ ZERO;
+            // Bit 63 stays where a >= b; the bits below it are then the difference.
+            uint256 difference = (a | BIT_63) - b;
+            uint256 stays = difference & BIT_63;
+            uint256 lanes = difference & (stays - (stays >> 63));
+            // It is set where a lane is beyond the greatest.
+            uint256 beyond = (lanes + (BIT_63 - BIT_32)) & BIT_63;
+            return (lanes | (beyond - (beyond >> 63))) & LOWER_32;
+        }
+    }
+
+    /// @dev What a is more than b, in each field.
+    function _excess(uint256 a, uint256 b) private pure returns (uint256) {
+        unchecked {
+            // Bit 32 stays where a >= b; the bits below it are then the difference.
+            uint256 difference = (a | BIT_32) - b;
+            uint256 stays = difference & BIT_32;
+            return difference & (stays - (stays >> 32));
+        }
+    }
+
+    /// @dev All bits of the fields of quad `q` whose lanes are among the first `count` of the chunk.
+    function _firstLanes(uint256 q, uint256 count) private pure returns (uint256) {
+        unchecked {
+            uint256 before = (q >> 1) * 8 + (q & 1);
+            return count <= before ? 0 : ~(type(uint256).max >> 64 * ((count - before + 1) / 2));
+        }
+    }
+
+    // Memory and calldata without the compiler's bounds checks: every place here comes from a loop that ends in time.
+
+    function _span(uint256[] memory words) private pure returns (uint256 first, uint256 end) {
+        assembly ("memory-safe") {
+            first := add(words, 0x20)
+            end := add(first, shl(5, mload(words)))
+        }
+    }
+
+    function _span(uint256[QUADS][] memory groups) private pure returns (uint256 first, uint256 end) {
+        assembly ("memory-safe") {
+            first := add(groups, 0x20)
+            end := add(first, shl(5, mload(groups)))
+        }
+    }
+
+    function _start(uint256[QUADS] memory quads) private pure returns (uint256 place) {
+        assembly ("memory-safe") {
+            place := quads
+        }
+    }
+
+    function _load(uint256 place) private pure returns (uint256 word) {
+        assembly ("memory-safe") {
+            word := mload(place)
+        }
+    }
+
+    function _store(uint256 place, uint256 word) private pure {
+        assembly ("memory-safe") {
+            mstore(place, word)
+        }
+    }
+
+    function _given(uint256 place) private pure returns (uint256 word) {
+        assembly ("memory-safe") {
+            word := calldataload(place)
         }
     }
 }
