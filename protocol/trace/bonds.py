@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from protocol.chain.bonds import Bonds
 from protocol.chain.events import Event
+from protocol.deposits import Ledger
 from protocol.record import Attempt, JobRecord
 from protocol.trace.check import Check
 from protocol.trace.evidence import Evidence
@@ -156,45 +157,17 @@ def _withheld(
 
 def _check_books(evidence: Evidence, parent: Check, token: str, everything: list[Event]) -> None:
     """All bonds in this token, of all jobs: deposited = free + locked + owed to the DAO + paid out."""
-    bonds = Bonds(evidence.chain)
-    free: Counter[int] = Counter()
-    locked = owed = deposited = paid = 0
-    for each in everything:
-        args = each.args
-        if args.get("token") != token or each.name == "BondSet":
-            continue
-        amount = args["amount"]
-        match each.name:
-            case "Deposited":
-                deposited += amount
-                free[args["hospitalId"]] += amount
-            case "Withdrawn":
-                paid += amount
-                free[args["hospitalId"]] -= amount
-            case "Locked":
-                locked += amount
-                free[args["hospitalId"]] -= amount
-            case "Unlocked":
-                locked -= amount
-                free[args["hospitalId"]] += amount
-            case "Slashed":
-                locked -= amount
-                half = amount // 2 if args["to"] else 0
-                free[args["to"]] += half
-                owed += amount - half
-            case "DaoPaid":
-                owed -= amount
-                paid += amount
-    held = bonds.held_of(token)
-    hospitals = sorted(each for each in free if each)
+    bonds, ledger = Bonds(evidence.chain), Ledger.of(token, everything)
+    hospitals = sorted(ledger.free)
     stored = evidence.chain.call_many(("Bonds", "freeOf", (each, token)) for each in hospitals)
     balance = evidence.chain.token_balance(token, evidence.chain.address("Bonds"))
     parent.add(
         "deposited = free + locked + owed to the DAO + paid out",
-        deposited == sum(free.values()) + locked + owed + paid
-        and held == deposited - paid
-        and stored == [free[each] for each in hospitals]
-        and bonds.dao_owed(token) == owed
-        and balance >= held,
-        f"{deposited} = {sum(free.values())} + {locked} + {owed} + {paid}",
+        ledger.balanced
+        and bonds.held_of(token) == ledger.deposited - ledger.paid
+        and stored == [ledger.free[each] for each in hospitals]
+        and bonds.dao_owed(token) == ledger.owed
+        and balance >= ledger.deposited - ledger.paid,
+        f"{ledger.deposited} = {sum(ledger.free.values())} + {sum(ledger.locked.values())} + {ledger.owed}"
+        f" + {ledger.paid}",
     )
