@@ -208,6 +208,7 @@ class Chain:
         return self._estimate(self.address(at or contract), abi.encode_call(contract, function, args), 0)
 
     def _send(self, to: str, data: bytes, value_wei: int = 0) -> Receipt:
+        self._sender().settle()
         gas = self._estimate(to, data, value_wei)
         return self._receipt(self._confirmed(self._sender().send(to, data, value_wei, gas)))
 

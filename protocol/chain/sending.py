@@ -2,7 +2,8 @@
 
 A transaction that would fail is refused at its estimate and never sent. Processes that share an account take turns by a
 file lock from reading the nonce until the node has accepted the transaction. Broadcasting is repeatable: the same
-signed bytes have the same hash, so a lost answer never leads to a second transaction.
+signed bytes have the same hash, so a lost answer never leads to a second transaction. A process that was killed between
+broadcast and receipt may have left one under way: the next one waits for it before it estimates anything.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ FEES_FRESH_SECONDS = 5.0
 FIRST_POLL_SECONDS = 0.05
 SLOWEST_POLL_SECONDS = 1.0
 REPLACE_AFTER_SECONDS = 30.0
+# An estimate that is older says nothing: the chain was away, or another process held the account.
+FRESH_SECONDS = 1.0
+# How long a transaction may be unmined before the node is asked whether it still knows it.
+FORGOTTEN_SECONDS = 5.0
 REPLACE_FACTOR = 1.25
 FUNDS_EVERY_SENDS = 20
 LOW_FUNDS_TRANSACTIONS = 20
@@ -97,10 +102,27 @@ class Outbox:
         lock_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = FileLock(lock_folder / f"account-{chain_id}-{signer.address.lower()}.lock", mode=0o600)
         self._sends = 0
+        self._estimated_at = float("-inf")
+
+    def settle(self) -> None:
+        """Waits until what this account has sent before is mined. Raises TransactionLost when it is not in time."""
+        deadline, pause = time.monotonic() + self.timeout_seconds, FIRST_POLL_SECONDS
+        while self._count("pending") > self._count("latest"):
+            if time.monotonic() > deadline:
+                raise TransactionLost(
+                    f"An earlier transaction of account {self.signer.address} is not mined; nothing was sent.",
+                    "Fees may have risen, or the node lag behind: look the account up, and try again.",
+                )
+            time.sleep(pause)
+            pause = min(pause * 1.5, SLOWEST_POLL_SECONDS)
+
+    def _count(self, block: str) -> int:
+        return int(self.rpc.request("eth_getTransactionCount", self.signer.address, block), 16)
 
     def estimate(self, to: str, data: bytes, value_wei: int = 0) -> int:
         """Gas that the call would use now. Raises Refused when it would fail, InsufficientFunds without the money."""
         call = {"from": self.signer.address, "to": to, "data": _hex(data), "value": hex(value_wei)}
+        self._estimated_at = time.monotonic()
         try:
             return int(self.rpc.request("eth_estimateGas", call), 16)
         except RpcError as error:
@@ -164,15 +186,19 @@ class Outbox:
         return self._receipt_of([sent], transaction)
 
     def _sign_and_broadcast(self, call: Mapping[str, Any], signer: Signer) -> tuple[dict[str, Any], str]:
-        nonce = int(self.rpc.request("eth_getTransactionCount", signer.address, "pending"), 16)
-        transaction = {**call, "nonce": nonce, **self.fees.current()}
+        transaction = {**call, "nonce": self._count("pending"), **self.fees.current()}
         return transaction, self._broadcast(transaction, signer)
 
-    def _broadcast(self, transaction: Mapping[str, Any], signer: Signer) -> str:
-        """Hands the node a signed transaction until it has it; returns the hash."""
+    def _broadcast(self, transaction: Mapping[str, Any], signer: Signer, *, replaces: bool = False) -> str:
+        """Hands the node a signed transaction until it has it; returns the hash.
+
+        One whose estimate is stale is estimated again, so that it does not fail on a chain that has moved on; not so
+        one that replaces another, which may have been mined in this moment."""
         raw, sent = signer.sign_transaction(transaction)
         for attempt in range(ATTEMPTS):
             try:
+                if not replaces and self._is_there_or_still_good(sent, transaction):
+                    return sent
                 self.rpc.request("eth_sendRawTransaction", _hex(raw))
             except ChainUnreachable:
                 # The answer is lost, not necessarily the transaction: the same bytes may be handed over again.
@@ -189,12 +215,21 @@ class Outbox:
             return sent
         raise AssertionError("unreachable: the last attempt returns or raises")
 
+    def _is_there_or_still_good(self, sent: str, transaction: Mapping[str, Any]) -> bool:
+        """Whether the node has it by now. Raises Refused when it has not, and the transaction would fail by now."""
+        if time.monotonic() - self._estimated_at <= FRESH_SECONDS:
+            return False
+        if self._has(sent):
+            return True
+        self.estimate(transaction["to"], bytes.fromhex(transaction["data"][2:]), transaction["value"])
+        return False
+
     def _has(self, sent: str) -> bool:
         return self.rpc.request("eth_getTransactionByHash", sent) is not None
 
     def _receipt_of(self, hashes: list[str], transaction: dict[str, Any] | None) -> dict[str, Any]:
         """The receipt of whichever of these is mined: a transaction and the replacements that carry a higher fee."""
-        started = replaced = time.monotonic()
+        started = replaced = asked = time.monotonic()
         pause = FIRST_POLL_SECONDS
         while True:
             for sent in hashes:
@@ -210,8 +245,18 @@ class Outbox:
             if transaction and time.monotonic() - replaced > REPLACE_AFTER_SECONDS:
                 replaced = time.monotonic()
                 hashes = hashes + self._replacement(transaction)
+            if transaction and time.monotonic() - asked > FORGOTTEN_SECONDS:
+                asked = time.monotonic()
+                self._remind(hashes, transaction)
             time.sleep(pause)
             pause = min(pause * 1.5, SLOWEST_POLL_SECONDS)
+
+    def _remind(self, hashes: list[str], transaction: dict[str, Any]) -> None:
+        """Hands the newest of these over again when the node, restarted perhaps, knows none of them any more."""
+        assert isinstance(self.signer, Signer)
+        if not any(self._has(sent) for sent in hashes):
+            log.warning("transaction %s is unknown to the node: handing it over again", transaction["nonce"])
+            self._broadcast(transaction, self.signer)
 
     def _replacement(self, transaction: dict[str, Any]) -> list[str]:
         """The same transaction with higher fees, when the base fee has left it behind."""
@@ -224,7 +269,7 @@ class Outbox:
             transaction[key] = max(offered[key], int(transaction[key] * REPLACE_FACTOR) + 1)
         log.warning("transaction %s waits: fees have risen; sending it again with more", transaction["nonce"])
         try:
-            return [self._broadcast(transaction, self.signer)]
+            return [self._broadcast(transaction, self.signer, replaces=True)]
         except _Overtaken:
             # Mined in this moment, most likely: the next look at the receipts tells.
             return []

@@ -157,9 +157,15 @@ class Ipfs:
 
     def unpin(self, digest: bytes) -> None:
         """Lets go of content: the daemon's next garbage collection removes it. Does nothing when it was not pinned."""
-        if self.is_pinned(digest):
-            cid = to_cid(digest)
-            self._call(f"unpinning {cid}", lambda: self._ask("pin/rm", cid), refused=_cannot_keep(cid))
+        if not self.is_pinned(digest):
+            return
+        cid = to_cid(digest)
+        try:
+            self._call(f"unpinning {cid}", lambda: self._ask("pin/rm", cid), refused=_NotPinned)
+        except _NotPinned as error:
+            # Another process that shares the daemon may have been faster.
+            if "not pinned" not in error.message:
+                raise _cannot_keep(cid)(error.message) from error
 
     def is_pinned(self, digest: bytes) -> bool:
         """Whether the daemon keeps this content."""

@@ -37,6 +37,7 @@ class Node:
         self.asked: list[str] = []
         self.status = "0x1"
         self.replay: Exception | None = None
+        self.would_fail = False
 
     def request(self, method: str, *params: Any) -> Any:
         self.asked.append(method)
@@ -52,6 +53,8 @@ class Node:
         return hex(self.balance)
 
     def eth_estimateGas(self, *_: Any) -> str:
+        if self.would_fail:
+            raise RpcError("eth_estimateGas", {"code": 3, "message": "execution reverted", "data": "0x"})
         return hex(100_000)
 
     def eth_sendRawTransaction(self, raw: str) -> str:
@@ -281,3 +284,69 @@ def test_a_chain_without_a_base_fee_is_refused(node: Node) -> None:
 )
 def test_ether_for_people(wei: int, text: str) -> None:
     assert ether(wei) == text
+
+
+def test_a_transaction_that_the_node_forgot_is_handed_over_again(
+    node: Node, outbox: Outbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A node that was killed loses what it had not mined."""
+    monkeypatch.setattr(sending, "FORGOTTEN_SECONDS", 0.01)
+    real = node.eth_sendRawTransaction
+
+    def send(raw: str) -> str:
+        answer = real(raw)
+        if len(node.sent) == 1:
+            node.known.clear()
+        return answer
+
+    monkeypatch.setattr(node, "eth_sendRawTransaction", send)
+    with caplog.at_level(logging.WARNING):
+        outbox.send(TO, b"\1")
+    assert len(node.sent) == 2 and len(set(node.sent)) == 1
+    assert "handing it over again" in caplog.text
+
+
+def test_after_an_outage_a_transaction_is_estimated_again(
+    node: Node, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the chain was away another may have done the same: nothing doomed is sent."""
+    monkeypatch.setattr(sending, "FRESH_SECONDS", 0.0)
+
+    def away(_raw: str) -> str:
+        node.would_fail = True
+        raise ChainUnreachable("away")
+
+    monkeypatch.setattr(node, "eth_sendRawTransaction", away)
+    with pytest.raises(Refused):
+        outbox.send(TO, b"\1", gas=100_000)
+    assert node.sent == []
+
+
+def test_a_stale_estimate_of_what_the_node_has_by_now_is_no_obstacle(
+    node: Node, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "FRESH_SECONDS", 0.0)
+    real = node.eth_sendRawTransaction
+
+    def lost_answer(raw: str) -> str:
+        real(raw)
+        node.would_fail = True
+        raise ChainUnreachable("away")
+
+    monkeypatch.setattr(node, "eth_sendRawTransaction", lost_answer)
+    outbox.send(TO, b"\1", gas=100_000)
+    assert len(node.sent) == 1
+
+
+def test_what_was_sent_before_is_waited_for(node: Node, outbox: Outbox) -> None:
+    node.nonces = [6, 5, 6, 6]
+    outbox.settle()
+    assert node.asked == ["eth_getTransactionCount"] * 4
+
+
+def test_what_was_sent_before_and_is_never_mined_stops_the_next(
+    node: Node, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node, "eth_getTransactionCount", lambda _, block: hex(6 if block == "pending" else 5))
+    with pytest.raises(TransactionLost, match=r"An earlier transaction of account 0x.* is not mined"):
+        outbox.settle()
