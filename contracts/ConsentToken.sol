@@ -136,8 +136,15 @@ contract ConsentToken is IConsentToken, ERC721, EIP712, Nonces, Ownable {
     }
 
     /// @inheritdoc IConsentToken
-    function check(uint32 consentId, uint32 hospitalId, Purpose calldata purpose) external view override {
-        _check(_record(consentId), consentId, hospitalId, purpose);
+    function check(uint32 consentId, uint32 hospitalId, Purpose calldata purpose)
+        external
+        view
+        override
+        returns (uint32 datasetId)
+    {
+        Record storage record = _record(consentId);
+        _check(record, consentId, hospitalId, purpose);
+        return record.datasetId;
     }
 
     /// @inheritdoc IConsentToken

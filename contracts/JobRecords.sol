@@ -36,15 +36,19 @@ abstract contract JobRecords is ITrainingJobs {
         uint32 baseVersion;
     }
 
-    /// @dev One storage slot: reports, the gate, and how updates are merged.
+    /// @dev One storage slot: reports, the gate, and the fields of `MergeRule` (which as a struct would take another).
     struct Tally {
         uint64 correct;
         uint64 total;
         uint16 gateBps;
-        MergeRule merge;
+        uint32 lanes;
+        uint32 serverStep;
+        Rule rule;
+        uint8 groups;
+        bool masked;
     }
 
-    /// @dev `Words` packs `progress` and the lists of ids, which are in the order of their bits.
+    /// @dev `Words` packs `progress`, `draw` and the lists of ids, which are in the order of their bits.
     /// `accumulators[round & 1]` belongs to the open round, the other to the last merge, which may yet be void.
     struct Record {
         uint256 progress;
@@ -54,9 +58,9 @@ abstract contract JobRecords is ITrainingJobs {
         bytes32[2] accumulators;
         bytes32 specDigest;
         bytes32 irbApproval;
-        uint256 draw;
         uint256[6] hospitalIds;
         uint256[6] consentIds;
+        uint256 draw;
     }
 
     IHospitalRegistry public immutable hospitals;
@@ -101,10 +105,10 @@ abstract contract JobRecords is ITrainingJobs {
         Words.Progress memory progress = _load(jobId);
         Record storage record = _jobs[jobId];
         Terms memory terms = record.terms;
-        result.status = progress.status;
+        result.status = Status(progress.status);
         result.round = progress.round;
         Round memory slot = _round(jobId, progress.round);
-        bool stands = progress.status < Status.Finished && _isFinal(jobId, progress, slot);
+        bool stands = progress.status < uint8(Status.Finished) && _isFinal(jobId, progress, slot);
         result.finalRounds = stands && !_isCounted(progress) ? progress.finalRounds + 1 : progress.finalRounds;
         result.enrolled = progress.enrolled;
         result.present = progress.present;
@@ -113,7 +117,7 @@ abstract contract JobRecords is ITrainingJobs {
         result.minHospitals = progress.minHospitals;
         result.maxHospitals = progress.maxHospitals;
         result.gateBps = record.tally.gateBps;
-        result.merge = record.tally.merge;
+        result.merge = mergeRule(jobId);
         result.modelId = terms.modelId;
         result.baseVersion = terms.baseVersion;
         result.phases = Phases(terms.enrol, terms.submit, terms.merge, terms.check, terms.report, terms.pause);
@@ -155,15 +159,16 @@ abstract contract JobRecords is ITrainingJobs {
     }
 
     /// @inheritdoc ITrainingJobs
-    function mergeRule(uint32 jobId) external view returns (MergeRule memory) {
-        return _jobs[jobId].tally.merge;
+    function mergeRule(uint32 jobId) public view returns (MergeRule memory) {
+        Tally storage tally = _jobs[jobId].tally;
+        return MergeRule(tally.lanes, tally.serverStep, tally.rule, tally.groups, tally.masked);
     }
 
     /// @inheritdoc ITrainingJobs
     function bondsFreeAt(uint32 jobId) external view returns (uint40) {
         Words.Progress memory progress = _load(jobId);
-        if (progress.status == Status.Finished) return progress.since;
-        if (progress.status != Status.Cancelled) return type(uint40).max;
+        if (_is(progress, Status.Finished)) return progress.since;
+        if (!_is(progress, Status.Cancelled)) return type(uint40).max;
         return progress.since + _jobs[jobId].terms.check;
     }
 
@@ -184,7 +189,7 @@ abstract contract JobRecords is ITrainingJobs {
         Words.Progress memory progress;
         Words.unpack(_jobs[jobId].progress, progress);
         Round memory slot = _round(jobId, progress.round);
-        if (progress.status != Status.Running || slot.submitted != slot.participants) return 0;
+        if (!_is(progress, Status.Running) || slot.submitted != slot.participants) return 0;
         if (!_isFinal(jobId, progress, slot)) return 0;
         for (uint48 left = slot.submitted & progress.present; left != 0; left &= left - 1) {
             uint48 member = left & (~left + 1);
@@ -192,9 +197,14 @@ abstract contract JobRecords is ITrainingJobs {
         }
     }
 
+    /// @dev The hospital of the caller, who must be its operator.
+    function _operator() internal view returns (uint32) {
+        return hospitals.requireOperator(msg.sender);
+    }
+
     function _load(uint32 jobId) internal view returns (Words.Progress memory progress) {
         Words.unpack(_jobs[jobId].progress, progress);
-        if (progress.status == Status.None) revert UnknownJob(jobId);
+        if (_is(progress, Status.None)) revert UnknownJob(jobId);
     }
 
     function _round(uint32 jobId, uint16 round) internal view returns (Round memory slot) {
@@ -229,7 +239,7 @@ abstract contract JobRecords is ITrainingJobs {
         uint16 round,
         uint8 attempt
     ) internal view {
-        if (progress.status != Status.Running) revert WrongJobStatus(jobId, progress.status);
+        _requireStatus(jobId, progress, Status.Running, Status.Running);
         if (round != progress.round || attempt != slot.attempt) _refuseRound(jobId, progress);
     }
 
@@ -237,19 +247,36 @@ abstract contract JobRecords is ITrainingJobs {
         revert NotOpen(jobId, progress.round, _round(jobId, progress.round).attempt);
     }
 
-    /// @dev That `member` takes part in the open round.
-    function _requireParticipant(uint32 jobId, uint16 round, Round memory slot, uint48 member, uint32 hospitalId)
-        internal
-        pure
-    {
-        if (slot.participants & member == 0) revert NotParticipant(jobId, round, hospitalId);
+    /// @dev That the job is in one of the statuses from `first` to `last`.
+    function _requireStatus(uint32 jobId, Words.Progress memory progress, Status first, Status last) internal pure {
+        if (progress.status < uint8(first) || progress.status > uint8(last)) {
+            revert WrongJobStatus(jobId, Status(progress.status));
+        }
+    }
+
+    function _is(Words.Progress memory progress, Status status) internal pure returns (bool) {
+        return progress.status == uint8(status);
+    }
+
+    /// @dev That `member`, a hospital of this id, is one of `set`.
+    function _requireMember(uint48 set, uint48 member, uint32 jobId, uint16 round, uint32 hospitalId) internal pure {
+        if (set & member == 0) revert NotParticipant(jobId, round, hospitalId);
+    }
+
+    /// @dev That `member`, a hospital of this id, is none of `done`.
+    function _requireFirst(uint48 done, uint48 member, uint32 jobId, uint16 round, uint32 hospitalId) internal pure {
+        if (done & member != 0) revert AlreadyDone(jobId, round, hospitalId);
+    }
+
+    /// @dev That the merge of this digest is the one that stands for `round`.
+    function _requireStanding(uint32 jobId, uint16 round, bytes32 digest) internal view {
+        bytes32 standing = _mergeDigests[Words.roundKey(jobId, round)];
+        if (digest != standing) revert WrongMerge(jobId, round, standing);
     }
 
     /// @dev That `round` is the one whose merge may be judged.
     function _requireLastMerge(uint32 jobId, Words.Progress memory progress, uint16 round) internal view {
-        if (progress.status < Status.Running || progress.status > Status.Reporting) {
-            revert WrongJobStatus(jobId, progress.status);
-        }
+        _requireStatus(jobId, progress, Status.Running, Status.Reporting);
         if (round == 0 || round != _lastMerged(progress)) _refuseRound(jobId, progress);
     }
 
@@ -263,17 +290,14 @@ abstract contract JobRecords is ITrainingJobs {
         bytes32 digest
     ) internal view {
         uint16 round = _lastMerged(progress);
-        if (slot.previous & member == 0) revert NotParticipant(jobId, round, hospitalId);
-        bytes32 standing = _mergeDigests[Words.roundKey(jobId, round)];
-        if (digest != standing) revert WrongMerge(jobId, round, standing);
-        if ((slot.attested | progress.rejected) & member != 0) revert AlreadyDone(jobId, round, hospitalId);
+        _requireMember(slot.previous, member, jobId, round, hospitalId);
+        _requireStanding(jobId, round, digest);
+        _requireFirst(slot.attested | progress.rejected, member, jobId, round, hospitalId);
     }
 
     /// @dev The last round's preimage was never stored whole: whoever finishes names the state again.
     function _requireLastState(uint32 jobId, uint16 round, IModelRegistry.Vector calldata state) internal view {
-        bytes32 standing = _mergeDigests[Words.roundKey(jobId, round)];
-        bytes32 named = _digestOf(jobId, round, _round(jobId, round).attempt, state);
-        if (named != standing) revert WrongMerge(jobId, round, standing);
+        _requireStanding(jobId, round, _digestOf(jobId, round, _round(jobId, round).attempt, state));
     }
 
     /// @dev The accumulator of the open attempt. What its slot holds before the first update is of another attempt.

@@ -41,7 +41,7 @@ contract TrainingJobs is JobRecords {
         jobId = ++jobCount;
         Record storage record = _jobs[jobId];
         Words.Progress memory progress;
-        progress.status = Status.Enrolling;
+        progress.status = uint8(Status.Enrolling);
         progress.grouped = proposal.merge.groups > 1;
         progress.since = uint40(block.timestamp);
         progress.rounds = proposal.rounds;
@@ -59,11 +59,20 @@ contract TrainingJobs is JobRecords {
             baseVersion: proposal.baseVersion
         });
         record.purpose = proposal.purpose;
-        record.tally.gateBps = proposal.gateBps;
-        record.tally.merge = proposal.merge;
+        record.tally = Tally({
+            correct: 0,
+            total: 0,
+            gateBps: proposal.gateBps,
+            lanes: proposal.merge.lanes,
+            serverStep: proposal.merge.serverStep,
+            rule: proposal.merge.rule,
+            groups: proposal.merge.groups,
+            masked: proposal.merge.masked
+        });
         record.specDigest = proposal.specDigest;
         // Any value will do: the researcher pays for new storage here, so that no hospital's update has to.
-        record.accumulators = [proposal.specDigest, proposal.specDigest];
+        record.accumulators[0] = proposal.specDigest;
+        record.accumulators[1] = proposal.specDigest;
         record.irbApproval = proposal.irbApproval;
         emit JobProposed(jobId, msg.sender, proposal);
 
@@ -72,15 +81,14 @@ contract TrainingJobs is JobRecords {
 
     /// @inheritdoc ITrainingJobs
     function enrol(uint32 jobId, uint32 consentId, uint32 datasetVersion, bytes32 maskKey) external {
-        uint32 hospitalId = hospitals.requireOperator(msg.sender);
+        uint32 hospitalId = _operator();
         Words.Progress memory progress = _load(jobId);
-        if (progress.status != Status.Enrolling) revert WrongJobStatus(jobId, progress.status);
+        _requireStatus(jobId, progress, Status.Enrolling, Status.Enrolling);
         if (_enrolmentIsOver(jobId, progress)) revert EnrolmentClosed(jobId);
         if (_isEnrolled(jobId, hospitalId)) revert AlreadyEnrolled(jobId, hospitalId);
-        if (_jobs[jobId].tally.merge.masked ? MaskKeys.isWeak(maskKey) : maskKey != 0) revert BadMaskKey(maskKey);
+        if (_jobs[jobId].tally.masked ? MaskKeys.isWeak(maskKey) : maskKey != 0) revert BadMaskKey(maskKey);
         // No need to verify whose dataset it is: a consent exists only for a dataset of its own hospital.
-        consents.check(consentId, hospitalId, _jobs[jobId].purpose);
-        uint32 datasetId = consents.consent(consentId).terms.datasetId;
+        uint32 datasetId = consents.check(consentId, hospitalId, _jobs[jobId].purpose);
         IDatasetRegistry.StoredVersion memory version = datasets.version(datasetId, datasetVersion);
 
         Participant memory place = Participant({
@@ -100,26 +108,21 @@ contract TrainingJobs is JobRecords {
         _save(jobId, progress);
         emit Enrolled(jobId, hospitalId, place, maskKey);
 
-        bonds.lock(jobId, hospitalId);
+        _lock(jobId, hospitalId);
     }
 
     /// @inheritdoc ITrainingJobs
     function open(uint32 jobId) external {
         Words.Progress memory progress = _load(jobId);
+        _requireStatus(jobId, progress, Status.Enrolling, Status.Paused);
         Round memory slot = _round(jobId, progress.round);
         uint48 able = _able(jobId, progress, slot);
         uint48 withheld;
-        if (progress.status == Status.Enrolling) {
-            if (!_enrolmentIsOver(jobId, progress) || able.count() < progress.minHospitals) {
-                revert NothingToOpen(jobId);
-            }
-            progress.round = 1;
-        } else if (progress.status == Status.Paused) {
-            if (!_mayOpen(progress, able, slot.attempt)) revert NothingToOpen(jobId);
-        } else if (progress.status == Status.Running) {
+        bool ready;
+        if (_is(progress, Status.Running)) {
             uint48 missing = slot.participants & ~slot.submitted;
             bool late = block.timestamp >= uint256(slot.since) + _jobs[jobId].terms.submit;
-            if (missing == 0 || (!late && missing & ~able == 0)) revert NothingToOpen(jobId);
+            ready = missing != 0 && (late || missing & ~able != 0);
             if (late) {
                 progress.present &= ~missing;
                 // Once groups are drawn, withholding could pick one that suits: it costs the bond. Not of those whom a
@@ -128,8 +131,13 @@ contract TrainingJobs is JobRecords {
             }
             able &= late ? slot.submitted : slot.participants;
         } else {
-            revert WrongJobStatus(jobId, progress.status);
+            ready = _mayOpen(progress, able, slot.attempt);
+            if (_is(progress, Status.Enrolling)) {
+                ready = ready && _enrolmentIsOver(jobId, progress);
+                progress.round = 1;
+            }
         }
+        if (!ready) revert NothingToOpen(jobId);
 
         _openAttempt(jobId, progress, slot, able);
         _save(jobId, progress);
@@ -140,7 +148,7 @@ contract TrainingJobs is JobRecords {
     /// @inheritdoc ITrainingJobs
     function draw(uint32 jobId) external {
         Words.Progress memory progress = _load(jobId);
-        if (progress.status != Status.Running) revert WrongJobStatus(jobId, progress.status);
+        _requireStatus(jobId, progress, Status.Running, Status.Running);
         Draw memory next = _draw(jobId, progress);
         if (next.blockNumber == 0 || next.drawn || block.number <= next.blockNumber) {
             revert NothingToDraw(jobId, next.blockNumber);
@@ -153,7 +161,7 @@ contract TrainingJobs is JobRecords {
         } else {
             Round memory slot = _round(jobId, progress.round);
             next.drawn = true;
-            next.labels = Groups.draw(seed, slot.participants, _jobs[jobId].tally.merge.groups);
+            next.labels = Groups.draw(seed, slot.participants, _jobs[jobId].tally.groups);
             // Nobody could submit until now, and who is late loses a bond: the time to submit begins here.
             slot.since = uint40(block.timestamp);
             _saveRound(jobId, progress.round, slot);
@@ -164,17 +172,17 @@ contract TrainingJobs is JobRecords {
 
     /// @inheritdoc ITrainingJobs
     function doubt(uint32 jobId, uint16 round, uint8 attempt, uint32 hospitalId) external {
-        uint32 by = hospitals.requireOperator(msg.sender);
+        uint32 by = _operator();
         Words.Progress memory progress = _load(jobId);
         Round memory slot = _round(jobId, round);
         _requireOpen(jobId, progress, slot, round, attempt);
         uint48 voter = _memberOf(jobId, by);
-        _requireParticipant(jobId, round, slot, voter, by);
+        _requireMember(slot.participants, voter, jobId, round, by);
         uint8 index = Words.index(_placeOf(jobId, hospitalId));
-        if (slot.submitted & Bits.only(index) & ~voter == 0) revert NotParticipant(jobId, round, hospitalId);
+        _requireMember(slot.submitted & ~voter, Bits.only(index), jobId, round, hospitalId);
         uint256 key = Words.doubtKey(jobId, round, attempt, index);
         uint48 voters = _doubts[key];
-        if (voters & voter != 0) revert AlreadyDone(jobId, round, by);
+        _requireFirst(voters, voter, jobId, round, by);
 
         voters |= voter;
         _doubts[key] = voters;
@@ -185,20 +193,20 @@ contract TrainingJobs is JobRecords {
         emit Dropped(jobId, round, hospitalId, attempt);
         _openAttempt(jobId, progress, slot, slot.participants & _able(jobId, progress, slot));
         _save(jobId, progress);
-        bonds.slash(jobId, hospitalId, 0);
+        _slash(jobId, hospitalId, 0);
     }
 
     /// @inheritdoc ITrainingJobs
     function submit(uint32 jobId, Submission calldata submission) external {
-        uint32 hospitalId = hospitals.requireOperator(msg.sender);
+        uint32 hospitalId = _operator();
         Words.Progress memory progress = _load(jobId);
         Round memory slot = _round(jobId, submission.round);
         _requireOpen(jobId, progress, slot, submission.round, submission.attempt);
         uint256 place = _placeOf(jobId, hospitalId);
         uint48 member = Bits.only(Words.index(place));
-        _requireParticipant(jobId, submission.round, slot, member, hospitalId);
+        _requireMember(slot.participants, member, jobId, submission.round, hospitalId);
         if (progress.grouped && !_draw(jobId, progress).drawn) revert NotDrawn(jobId, submission.round);
-        if (slot.submitted & member != 0) revert AlreadyDone(jobId, submission.round, hospitalId);
+        _requireFirst(slot.submitted, member, jobId, submission.round, hospitalId);
         _requireVector(submission.update);
 
         _attestByDoing(jobId, progress, slot, member, hospitalId, submission.attests);
@@ -216,15 +224,13 @@ contract TrainingJobs is JobRecords {
 
     /// @inheritdoc ITrainingJobs
     function merge(uint32 jobId, uint16 round, uint8 attempt, IModelRegistry.Vector calldata state) external {
-        uint32 hospitalId = hospitals.requireOperator(msg.sender);
+        uint32 hospitalId = _operator();
         Words.Progress memory progress = _load(jobId);
         Round memory slot = _round(jobId, round);
         _requireOpen(jobId, progress, slot, round, attempt);
         uint8 index = Words.index(_placeOf(jobId, hospitalId));
         // One that lost its bond cannot merge until it is back with another.
-        if (slot.participants & progress.present & Bits.only(index) == 0) {
-            revert NotParticipant(jobId, round, hospitalId);
-        }
+        _requireMember(slot.participants & progress.present, Bits.only(index), jobId, round, hospitalId);
         if (slot.submitted != slot.participants) {
             revert UpdatesMissing(jobId, round, slot.participants & ~slot.submitted);
         }
@@ -241,7 +247,7 @@ contract TrainingJobs is JobRecords {
 
     /// @inheritdoc ITrainingJobs
     function attest(uint32 jobId, uint16 round, bytes32 digest) external {
-        uint32 hospitalId = hospitals.requireOperator(msg.sender);
+        uint32 hospitalId = _operator();
         Words.Progress memory progress = _load(jobId);
         _requireLastMerge(jobId, progress, round);
         uint48 member = _memberOf(jobId, hospitalId);
@@ -250,7 +256,7 @@ contract TrainingJobs is JobRecords {
 
         bool becameFinal = _attest(jobId, progress, slot, member, hospitalId, digest);
         // Where all updates waited for this, nobody could merge yet: the turns begin now.
-        if (becameFinal && progress.status == Status.Running && slot.submitted == slot.participants) {
+        if (becameFinal && _is(progress, Status.Running) && slot.submitted == slot.participants) {
             slot.since = uint40(block.timestamp);
         }
         _saveRound(jobId, progress.round, slot);
@@ -258,7 +264,7 @@ contract TrainingJobs is JobRecords {
 
     /// @inheritdoc ITrainingJobs
     function reject(uint32 jobId, uint16 round, bytes32 digest) external {
-        uint32 hospitalId = hospitals.requireOperator(msg.sender);
+        uint32 hospitalId = _operator();
         Words.Progress memory progress = _load(jobId);
         _requireLastMerge(jobId, progress, round);
         uint48 member = _memberOf(jobId, hospitalId);
@@ -276,7 +282,7 @@ contract TrainingJobs is JobRecords {
         ) {
             uint32 mergerId = _mergerOf(jobId, progress, slot);
             _void(jobId, progress, round);
-            bonds.slash(jobId, mergerId, 0);
+            _slash(jobId, mergerId, 0);
         }
         _save(jobId, progress);
     }
@@ -286,11 +292,9 @@ contract TrainingJobs is JobRecords {
         if (msg.sender != challenges) revert NotChallenges(msg.sender);
         uint32 jobId = ruling.jobId;
         Words.Progress memory progress = _load(jobId);
-        bool cancelled = progress.status == Status.Cancelled
+        bool cancelled = _is(progress, Status.Cancelled)
             && block.timestamp < uint256(progress.since) + _jobs[jobId].terms.check;
-        if (!cancelled && (progress.status < Status.Running || progress.status > Status.Reporting)) {
-            revert WrongJobStatus(jobId, progress.status);
-        }
+        if (!cancelled) _requireStatus(jobId, progress, Status.Running, Status.Reporting);
         if (ruling.round == 0 || ruling.round >= progress.round) revert NotMerged(jobId, ruling.round);
         if (!bonds.bondOf(address(this), jobId, ruling.challengerId).exists) {
             revert NotEnrolled(jobId, ruling.challengerId);
@@ -308,20 +312,20 @@ contract TrainingJobs is JobRecords {
         _save(jobId, progress);
         (uint32 loser, uint32 winner) =
             ruling.proven ? (mergerId, ruling.challengerId) : (ruling.challengerId, mergerId);
-        bonds.slash(jobId, loser, winner);
+        _slash(jobId, loser, winner);
     }
 
     /// @inheritdoc ITrainingJobs
     function report(uint32 jobId, bytes32 attests, uint32 correct, uint32 total, bytes32 metricsDigest) external {
-        uint32 hospitalId = hospitals.requireOperator(msg.sender);
+        uint32 hospitalId = _operator();
         Words.Progress memory progress = _load(jobId);
-        if (progress.status != Status.Reporting) revert WrongJobStatus(jobId, progress.status);
+        _requireStatus(jobId, progress, Status.Reporting, Status.Reporting);
         Participant memory place;
         Words.unpack(_placeOf(jobId, hospitalId), place);
         uint48 member = Bits.only(place.index);
         Round memory slot = _round(jobId, progress.round);
-        _requireParticipant(jobId, progress.round, slot, member, hospitalId);
-        if (slot.submitted & member != 0) revert AlreadyDone(jobId, progress.round, hospitalId);
+        _requireMember(slot.participants, member, jobId, progress.round, hospitalId);
+        _requireFirst(slot.submitted, member, jobId, progress.round, hospitalId);
         if (total != place.heldOutRecords || correct > total) revert WrongTotal(jobId, place.heldOutRecords);
         if (metricsDigest == 0) revert EmptyDigest();
 
@@ -335,25 +339,23 @@ contract TrainingJobs is JobRecords {
 
     /// @inheritdoc ITrainingJobs
     function rejoin(uint32 jobId) external {
-        uint32 hospitalId = hospitals.requireOperator(msg.sender);
+        uint32 hospitalId = _operator();
         Words.Progress memory progress = _load(jobId);
-        if (progress.status != Status.Running && progress.status != Status.Paused) {
-            revert WrongJobStatus(jobId, progress.status);
-        }
+        _requireStatus(jobId, progress, Status.Running, Status.Paused);
         uint48 member = _memberOf(jobId, hospitalId);
-        if (progress.present & member != 0) revert AlreadyDone(jobId, progress.round, hospitalId);
+        _requireFirst(progress.present, member, jobId, progress.round, hospitalId);
 
         progress.present |= member;
         _save(jobId, progress);
         emit Rejoined(jobId, hospitalId);
 
-        bonds.lock(jobId, hospitalId);
+        _lock(jobId, hospitalId);
     }
 
     /// @inheritdoc ITrainingJobs
     function finish(uint32 jobId, IModelRegistry.Vector calldata state) external returns (uint32 version) {
         Words.Progress memory progress = _load(jobId);
-        if (progress.status != Status.Reporting) revert WrongJobStatus(jobId, progress.status);
+        _requireStatus(jobId, progress, Status.Reporting, Status.Reporting);
         _requireLastState(jobId, progress.rounds, state);
         Round memory slot = _round(jobId, progress.round);
         if (
@@ -365,10 +367,10 @@ contract TrainingJobs is JobRecords {
         }
 
         if (!_countFinal(jobId, progress, slot)) revert NotFinal(jobId, progress.rounds);
-        progress.status = Status.Finished;
+        progress.status = uint8(Status.Finished);
         progress.since = uint40(block.timestamp);
         _save(jobId, progress);
-        Tally memory tally = _jobs[jobId].tally;
+        Tally storage tally = _jobs[jobId].tally;
         bool passed = _passes(tally, progress, slot);
 
         if (passed) {
@@ -382,13 +384,13 @@ contract TrainingJobs is JobRecords {
     /// @inheritdoc ITrainingJobs
     function cancel(uint32 jobId) external {
         Words.Progress memory progress = _load(jobId);
-        if (progress.status > Status.Reporting) revert WrongJobStatus(jobId, progress.status);
+        _requireStatus(jobId, progress, Status.Enrolling, Status.Reporting);
         Round memory slot = _round(jobId, progress.round);
-        bool own = msg.sender == _jobs[jobId].purpose.researcher && progress.status != Status.Reporting;
+        bool own = msg.sender == _jobs[jobId].purpose.researcher && !_is(progress, Status.Reporting);
         if (!own && !_isStuck(jobId, progress, slot)) revert NotYoursToCancel(jobId);
 
         _countFinal(jobId, progress, slot);
-        progress.status = Status.Cancelled;
+        progress.status = uint8(Status.Cancelled);
         progress.since = uint40(block.timestamp);
         _save(jobId, progress);
         emit JobCancelled(jobId, msg.sender, progress.finalRounds);
@@ -428,7 +430,7 @@ contract TrainingJobs is JobRecords {
     function _openAttempt(uint32 jobId, Words.Progress memory progress, Round memory slot, uint48 able) private {
         if (progress.grouped) {
             Draw memory drawn = _draw(jobId, progress);
-            if (drawn.drawn && progress.status == Status.Running) {
+            if (drawn.drawn && _is(progress, Status.Running)) {
                 able = Groups.large(able, drawn.labels);
             } else {
                 _saveDraw(jobId, Draw(progress.round, false, uint40(block.number) + 1, 0));
@@ -468,7 +470,7 @@ contract TrainingJobs is JobRecords {
         progress.present &= ~Bits.only(next.merger - 1);
         // The next time that a later round opens, it is drawn from a later block.
         if (progress.grouped) _saveDraw(jobId, Draw(0, false, 0, 0));
-        if (progress.status == Status.Reporting) {
+        if (_is(progress, Status.Reporting)) {
             _jobs[jobId].tally.correct = 0;
             _jobs[jobId].tally.total = 0;
         }
@@ -486,11 +488,21 @@ contract TrainingJobs is JobRecords {
         delete _mergeDigests[Words.roundKey(jobId, round)];
     }
 
+    /// @dev Slashes a bond in favour of `to`, or of the DAO alone. Here once for all steps, as the other calls are: each
+    /// call to another contract is a hundred bytes of code.
+    function _slash(uint32 jobId, uint32 hospitalId, uint32 to) private {
+        bonds.slash(jobId, hospitalId, to);
+    }
+
+    function _lock(uint32 jobId, uint32 hospitalId) private {
+        bonds.lock(jobId, hospitalId);
+    }
+
     /// @dev Slashes the bonds of `members` in favour of the DAO.
     function _slashEach(uint32 jobId, Words.Progress memory progress, uint48 members) private {
         uint32[] memory ids = Words.list(_jobs[jobId].hospitalIds, progress.enrolled);
         for (uint256 index; index < ids.length; ++index) {
-            if (members & Bits.only(index) != 0) bonds.slash(jobId, ids[index], 0);
+            if (members & Bits.only(index) != 0) _slash(jobId, ids[index], 0);
         }
     }
 
@@ -504,11 +516,10 @@ contract TrainingJobs is JobRecords {
         bytes32 attests
     ) private {
         uint16 round = _lastMerged(progress);
-        bytes32 standing = _mergeDigests[Words.roundKey(jobId, round)];
-        if (attests != standing) revert WrongMerge(jobId, round, standing);
-        if (progress.rejected & member != 0) revert AlreadyDone(jobId, round, hospitalId);
+        _requireStanding(jobId, round, attests);
+        _requireFirst(progress.rejected, member, jobId, round, hospitalId);
         if (slot.previous & ~slot.attested & member == 0) return;
-        _attest(jobId, progress, slot, member, hospitalId, standing);
+        _attest(jobId, progress, slot, member, hospitalId, attests);
     }
 
     /// @dev Counts an attestation. The caller writes `slot`.
@@ -540,8 +551,8 @@ contract TrainingJobs is JobRecords {
     }
 
     function _enter(Words.Progress memory progress, Status status) private view {
-        if (progress.status == status) return;
-        progress.status = status;
+        if (_is(progress, status)) return;
+        progress.status = uint8(status);
         progress.since = uint40(block.timestamp);
     }
 
@@ -552,9 +563,9 @@ contract TrainingJobs is JobRecords {
         );
     }
 
-    function _passes(Tally memory tally, Words.Progress memory progress, Round memory slot)
+    function _passes(Tally storage tally, Words.Progress memory progress, Round memory slot)
         private
-        pure
+        view
         returns (bool)
     {
         uint256 needed = Math.min(progress.minHospitals, slot.participants.count());
@@ -564,16 +575,16 @@ contract TrainingJobs is JobRecords {
 
     /// @dev Whether nothing but an end is left.
     function _isStuck(uint32 jobId, Words.Progress memory progress, Round memory slot) private view returns (bool) {
-        if (progress.status == Status.Enrolling) {
+        if (_is(progress, Status.Enrolling)) {
             return _enrolmentIsOver(jobId, progress) && _able(jobId, progress, slot).count() < progress.minHospitals;
         }
         // Its check is over, somebody rejected it, and neither side has two thirds.
         if (!_isFinal(jobId, progress, slot)) return _checkIsOver(jobId, progress);
-        if (progress.status == Status.Paused) {
+        if (_is(progress, Status.Paused)) {
             return block.timestamp >= uint256(progress.since) + _jobs[jobId].terms.pause
                 && !_mayOpen(progress, _able(jobId, progress, slot), slot.attempt);
         }
-        if (progress.status != Status.Running || slot.submitted != slot.participants) return false;
+        if (!_is(progress, Status.Running) || slot.submitted != slot.participants) return false;
         uint256 turns = slot.submitted.count() * _jobs[jobId].terms.merge;
         return block.timestamp >= _turnsBegin(jobId, progress, slot) + turns;
     }

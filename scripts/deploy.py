@@ -26,6 +26,7 @@ from brownie import (
     DevToken,
     HospitalRegistry,
     ModelRegistry,
+    Proposals,
     RewardPool,
     SalusGovernor,
     TimelockController,
@@ -128,9 +129,9 @@ def deploy(deployer: Any, given: Parameters, development: bool) -> dict[str, Any
     rewards = create(deployer, RewardPool, deployer, hospitals)
     bonds = create(deployer, Bonds, deployer, hospitals)
     challenges = create(deployer, Challenges)
-    jobs = create(
-        deployer, TrainingJobs, hospitals, datasets, consents, models, rewards, bonds, challenges
-    )
+    # A library: the jobs contract names its address, and Brownie links the last one that was deployed.
+    create(deployer, Proposals)
+    jobs = create(deployer, TrainingJobs, hospitals, datasets, consents, models, rewards, bonds, challenges)
     consents.setConsumer(jobs, True, sender)
     models.setJobs(jobs, True, sender)
     rewards.setJobs(jobs, True, sender)

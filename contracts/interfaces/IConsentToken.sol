@@ -129,7 +129,11 @@ interface IConsentToken {
     function isConsumer(address account) external view returns (bool);
 
     /// @notice Reverts with the first reason why this consent does not allow this purpose now.
-    function check(uint32 consentId, uint32 hospitalId, Purpose calldata purpose) external view;
+    /// @return datasetId the dataset that it allows it for.
+    function check(uint32 consentId, uint32 hospitalId, Purpose calldata purpose)
+        external
+        view
+        returns (uint32 datasetId);
 
     /// @notice Bit i is set when `consentIds[i]` is neither revoked nor expired nor used up. At most 256.
     function live(uint32[] calldata consentIds) external view returns (uint256 mask);

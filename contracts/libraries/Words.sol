@@ -12,7 +12,8 @@ library Words {
 
     /// @notice What changes while a job runs, and whether it draws groups. `mergedAt` and `rejected` are of the last merge.
     struct Progress {
-        ITrainingJobs.Status status;
+        // A number: every read of an enumeration is checked, at thirty bytes of code.
+        uint8 status;
         bool grouped;
         uint16 round;
         uint16 finalRounds;
@@ -49,7 +50,7 @@ library Words {
     }
 
     function unpack(uint256 word, Progress memory p) internal pure {
-        p.status = ITrainingJobs.Status(uint8(word & (GROUPED - 1)));
+        p.status = uint8(word & (GROUPED - 1));
         p.grouped = word & GROUPED != 0;
         p.round = uint16(word >> 8);
         p.finalRounds = uint16(word >> 24);
