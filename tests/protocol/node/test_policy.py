@@ -16,7 +16,7 @@ RESEARCHER = "0x" + "ab" * 20
 
 
 def a_spec(**changes: object) -> JobSpec:
-    return JobSpec.from_dict({**DOCUMENT, **changes})
+    return JobSpec.from_dict({**DOCUMENT, "privacy": {"mechanism": "masked"}, **changes})
 
 
 def test_a_job_within_the_policy_is_admitted() -> None:
@@ -28,7 +28,7 @@ def test_a_job_within_the_policy_is_admitted() -> None:
     [
         ({"architectures": ["cnn"]}, "architecture"),
         ({"purposes": ["DS"]}, "purpose"),
-        ({"privacy": []}, "privacy: none is not allowed"),
+        ({"privacy": []}, "privacy: masked is not allowed"),
         ({"researchers": ["0x" + "cd" * 20]}, "researcher"),
         ({"max_parameters": 1}, "parameters"),
         ({"max_rounds": 1}, "rounds"),
@@ -57,6 +57,7 @@ def test_the_work_of_a_round_is_bounded() -> None:
         ({**EXAMPLE.as_dict(), "gpu": 1}, "unknown field: gpu"),
         ({**EXAMPLE.as_dict(), "max_rounds": 0}, "max_rounds"),
         ({**EXAMPLE.as_dict(), "max_rounds": True}, "max_rounds"),
+        ({**EXAMPLE.as_dict(), "bond_again": 1}, "bond_again"),
         ({**EXAMPLE.as_dict(), "purposes": "HMB"}, "purposes"),
     ],
 )
@@ -73,6 +74,17 @@ def test_a_missing_or_broken_policy_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(InvalidInput, match="cannot be read"):
         Policy.load(tmp_path / "broken.json")
+
+
+def test_the_example_allows_masked_updates_alone() -> None:
+    """A job that publishes unmasked updates must be allowed in so many words."""
+    with pytest.raises(AdmissionRefused, match="privacy: none is not allowed here"):
+        EXAMPLE.admit(a_spec(privacy={"mechanism": "none"}), RESEARCHER, 100, 7)
+
+
+def test_a_second_bond_is_posted_only_where_the_policy_says_so() -> None:
+    assert not EXAMPLE.bond_again
+    assert Policy.from_dict({**EXAMPLE.as_dict(), "bond_again": True}).bond_again
 
 
 def test_the_example_round_trips() -> None:

@@ -7,17 +7,20 @@ from dataclasses import replace
 import pytest
 
 from protocol.chain.consents import Permission, Purpose
-from protocol.chain.enums import JobStatus
-from protocol.chain.jobs import Job, Participant, Phases, Round
-from protocol.node.steps import STAGGER_SECONDS, Action, View, is_final, next_step
+from protocol.chain.enums import JobStatus, Rule
+from protocol.chain.jobs import Draw, Job, MergeRule, Participant, Phases, Round
+from protocol.node.steps import TURN_SECONDS, Action, FalseMerge, View, is_final, next_step
 
 PHASES = Phases(enrol=100, submit=60, merge=30, check=40, report=50, pause=200)
 ALL = 0b1111
+ONE_GROUP = MergeRule(10, 65_536, Rule.MEAN, 1, True)
+GROUPS = replace(ONE_GROUP, groups=2)
+DRAWN = Draw(2, True, 7, 0b0001_0000_0000_0000)
 
 
 def a_job(**changes: object) -> Job:
     job = Job(
-        JobStatus.RUNNING, 2, 1, 4, ALL, 1_000, 3, 3, 4, 0, 1, 1, PHASES,
+        JobStatus.RUNNING, 2, 1, 4, ALL, 1_000, 3, 3, 4, 0, 1, 1, ONE_GROUP, PHASES,
         Purpose("0x" + "11" * 20, Permission.HMB, 0, 0, 0), bytes(32), bytes(32), bytes(32),
     )  # fmt: skip
     return replace(job, **changes)
@@ -35,8 +38,14 @@ def a_view(index: int = 0, **changes: object) -> View:
         rejected=False,
         disputed=False,
         live=0b1111,
+        hospitals=(11, 12, 13, 14),
+        moved_at=2_000,
     )
     return replace(view, **changes)
+
+
+def why(view: View) -> str:
+    return next_step(view).why
 
 
 def action(view: View) -> Action:
@@ -76,7 +85,7 @@ def test_an_update_past_its_deadline_opens_a_new_attempt_one_hospital_after_anot
     assert action(a_view(round=late, now=deadline - 1)) == Action.WAIT
     assert action(a_view(round=late, now=deadline)) == Action.OPEN
     assert action(a_view(index=1, round=late, now=deadline)) == Action.WAIT
-    assert action(a_view(index=1, round=late, now=deadline + STAGGER_SECONDS)) == Action.OPEN
+    assert action(a_view(index=1, round=late, now=deadline + TURN_SECONDS)) == Action.OPEN
 
 
 def test_an_update_that_can_never_come_is_not_waited_for() -> None:
@@ -114,7 +123,7 @@ def test_a_dispute_that_stays_ends_the_job() -> None:
 )
 def test_enrolment(enrolled: int, now: int, expected: Action) -> None:
     job = a_job(status=JobStatus.ENROLLING, round=0, final_rounds=0, enrolled=enrolled)
-    assert action(a_view(job=job, round=Round.empty(), now=now)) == expected
+    assert action(a_view(job=job, round=Round.empty(), now=now, moved_at=now)) == expected
 
 
 def test_while_paused_an_absent_hospital_rejoins_and_a_long_pause_ends_the_job() -> None:
@@ -131,12 +140,16 @@ def test_a_pause_ends_when_enough_are_live_again() -> None:
 
 
 def test_reports_then_finish() -> None:
-    reporting = a_job(status=JobStatus.REPORTING, round=4, final_rounds=3)
+    reporting = a_job(status=JobStatus.REPORTING, round=4, final_rounds=3, since=2_000)
     assert action(a_view(job=reporting)) == Action.REPORT
     one_missing = Round(ALL, 0b0111, ALL, ALL, 0, 1, 0, 2_000)
     assert action(a_view(job=reporting, round=one_missing)) == Action.WAIT
     assert action(a_view(job=reporting, round=one_missing, now=2_000 + PHASES.report)) == Action.FINISH
-    assert action(a_view(job=reporting, round=Round(ALL, ALL, ALL, ALL, 0, 1, 0, 2_000))) == Action.FINISH
+    all_in = Round(ALL, ALL, ALL, ALL, 0, 1, 0, 2_000)
+    closes = 2_000 + PHASES.check
+    assert action(a_view(job=reporting, round=all_in, now=closes - 1)) == Action.WAIT
+    assert "fraud can still be proved" in why(a_view(job=reporting, round=all_in, now=closes - 1))
+    assert action(a_view(job=reporting, round=all_in, now=closes)) == Action.FINISH
 
 
 @pytest.mark.parametrize("status", [JobStatus.FINISHED, JobStatus.CANCELLED])
@@ -167,6 +180,139 @@ def test_lost_content_holds_up_no_deadline() -> None:
     assert action(stuck) == Action.WAIT
     assert action(replace(stuck, now=2_000 + 4 * PHASES.merge)) == Action.CANCEL
     assert action(replace(stuck, now=2_000 + 4 * PHASES.merge, lost=False)) == Action.MERGE
-    reporting = a_view(job=a_job(status=JobStatus.REPORTING, round=4, final_rounds=3), lost=True)
+    reporting = a_view(job=a_job(status=JobStatus.REPORTING, round=4, final_rounds=3, since=2_000), lost=True)
     assert action(reporting) == Action.WAIT
     assert action(replace(reporting, now=2_000 + PHASES.report)) == Action.FINISH
+
+
+def test_steps_that_anyone_may_take_are_taken_in_turn() -> None:
+    """Each turn is one hospital's alone, so that no two nodes pay for the same transaction however late they look."""
+    late = Round(ALL, 0b0111, ALL, ALL, 0, 1, 0, 2_000)
+    for now in range(2_000 + PHASES.submit, 2_000 + PHASES.submit + 9 * TURN_SECONDS):
+        acting = [
+            index for index in range(4) if action(a_view(index=index, round=late, now=now)) == Action.OPEN
+        ]
+        assert len(acting) <= 1, now
+
+
+def test_the_words_name_hospitals_and_deadline() -> None:
+    waiting = a_view(round=Round(ALL, 0b0101, ALL, ALL, 0, 1, 0, 2_000))
+    assert why(waiting) == "round 2: waits for the update of hospitals 12 and 14, until 00:34:20 UTC"
+    merging = a_view(round=Round(ALL, ALL, ALL, ALL, 0, 1, 0, 2_000), in_line=0b0100)
+    assert why(merging) == "round 2: all updates are in; waits for hospital 13 to merge, until 00:33:50 UTC"
+    paused = a_view(
+        job=a_job(status=JobStatus.PAUSED, present=0b0011, since=2_000),
+        round=Round(0, 0, ALL, ALL, 0, 1, 0, 2_000),
+    )
+    assert "waits for hospitals 13 and 14 until 00:36:40 UTC" in why(paused)
+
+
+# -- groups ----------------------------------------------------------------------------------------------------------
+
+
+def test_groups_are_drawn_before_anyone_submits() -> None:
+    grouped = a_job(merge=GROUPS)
+    assert action(a_view(job=grouped)) == Action.DRAW
+    assert action(a_view(index=1, job=grouped)) == Action.WAIT
+    assert action(a_view(index=1, job=grouped, now=2_000 + TURN_SECONDS)) == Action.DRAW
+    assert action(a_view(job=grouped, draw=DRAWN)) == Action.SUBMIT
+
+
+def test_a_leaver_attests_while_groups_are_to_be_drawn() -> None:
+    left = Round(0b1110, 0, ALL, 0b1000, 0, 1, 0, 2_000)
+    assert action(a_view(job=a_job(merge=GROUPS), round=left, live=0b1110)) == Action.ATTEST
+
+
+# -- doubts ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_update_that_cannot_be_had_is_doubted_before_more_is_built_on_it() -> None:
+    step = next_step(a_view(round=Round(ALL, 0b0110, ALL, ALL, 0, 1, 0, 2_000), doubtful=0b0110))
+    assert (step.action, step.about) == (Action.DOUBT, 0b0010)
+    assert "hospital 12" in step.why
+
+
+def test_whoever_is_not_in_the_attempt_doubts_nobody() -> None:
+    view = a_view(round=Round(0b1110, 0b0110, ALL, ALL, 0, 1, 0, 2_000), doubtful=0b0110)
+    assert action(view) != Action.DOUBT
+
+
+# -- false merges ----------------------------------------------------------------------------------------------------
+
+PROVABLE, UNPROVABLE = FalseMerge(1, 2_000, True), FalseMerge(1, 2_000, False)
+
+
+def test_a_false_merge_is_challenged_and_nothing_is_built_on_it() -> None:
+    """DESIGN, "A round", 5."""
+    step = next_step(a_view(false=PROVABLE))
+    assert (step.action, step.about) == (Action.CHALLENGE, 1)
+    assert action(a_view(index=1, false=PROVABLE)) == Action.WAIT
+    assert action(a_view(index=1, false=PROVABLE, now=2_000 + TURN_SECONDS)) == Action.CHALLENGE
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (JobStatus.PAUSED, Action.CHALLENGE),
+        (JobStatus.REPORTING, Action.CHALLENGE),
+        (JobStatus.FINISHED, Action.DONE),
+    ],
+)
+def test_a_merge_that_others_made_final_is_challenged_until_the_job_ends(
+    status: JobStatus, expected: Action
+) -> None:
+    job = a_job(status=status, round=4, final_rounds=3, since=2_000)
+    assert action(a_view(job=job, false=PROVABLE)) == expected
+
+
+def test_after_a_cancel_a_false_merge_is_challenged_within_the_window() -> None:
+    cancelled = a_view(job=a_job(status=JobStatus.CANCELLED, since=2_000), false=PROVABLE)
+    assert action(cancelled) == Action.CHALLENGE
+    assert action(replace(cancelled, now=2_000 + PHASES.check)) == Action.DONE
+
+
+def test_a_false_merge_whose_state_cannot_be_had_is_rejected_once() -> None:
+    unattested = Round(ALL, 0, ALL, 0b1000, 0, 1, 0, 2_000)
+    view = a_view(round=unattested, false=UNPROVABLE)
+    assert action(view) == Action.REJECT
+    assert action(replace(view, rejected=True, disputed=True)) == Action.WAIT
+    assert action(a_view(round=unattested, false=PROVABLE, bonded=False)) == Action.REJECT
+    older = replace(UNPROVABLE, round=1)
+    assert action(a_view(job=a_job(round=3), round=unattested, false=older)) == Action.WAIT
+
+
+def test_nobody_merges_on_what_is_false() -> None:
+    settled = Round(ALL, ALL, ALL, ALL, 0, 1, 0, 2_000)
+    view = a_view(index=2, round=settled, in_line=0b0100, false=replace(UNPROVABLE, round=0))
+    assert action(view) == Action.WAIT
+
+
+# -- hospitals that cannot send ----------------------------------------------------------------------------------------
+
+
+def test_whoever_cannot_mask_sits_out_and_says_why_but_still_merges_and_reports() -> None:
+    unable = a_view(unable="its mask key for this job is not in its home")
+    assert action(unable) == Action.WAIT
+    assert "sits the attempt out: its mask key" in why(unable)
+    settled = Round(ALL, ALL, ALL, ALL, 0, 1, 0, 2_000)
+    assert action(replace(unable, round=settled, in_line=0b0001)) == Action.MERGE
+    left = Round(0b1110, 0, ALL, 0b1000, 0, 1, 0, 2_000)
+    assert action(replace(unable, round=left)) == Action.ATTEST
+    reporting = a_job(status=JobStatus.REPORTING, round=4, final_rounds=3, since=2_000)
+    assert action(replace(unable, job=reporting)) == Action.REPORT
+
+
+def test_whoever_was_away_rejoins_unless_it_could_send_nothing() -> None:
+    away = a_view(job=a_job(present=0b1110), round=Round(0b1110, 0b0110, ALL, ALL, 0, 2, 0, 2_000))
+    assert action(away) == Action.REJOIN
+    assert action(replace(away, unable="its mask key is gone")) == Action.WAIT
+    assert "this hospital is out: its mask key is gone" in why(replace(away, unable="its mask key is gone"))
+
+
+def test_whoever_lost_its_bond_rejoins_only_if_its_policy_posts_another() -> None:
+    slashed = a_view(
+        job=a_job(present=0b1110), round=Round(0b1110, 0b0110, ALL, ALL, 0, 2, 0, 2_000), bonded=False
+    )
+    assert action(replace(slashed, may_rejoin=False)) == Action.WAIT
+    assert "lost its bond" in why(replace(slashed, may_rejoin=False))
+    assert action(slashed) == Action.REJOIN

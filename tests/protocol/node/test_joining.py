@@ -12,7 +12,7 @@ from protocol.chain.models import Models, Vector, Version
 from protocol.content import vectors
 from protocol.content.cid import to_cid
 from protocol.errors import AdmissionRefused, LearningError, WrongLength
-from protocol.node.node import Node
+from protocol.node.joining import Joining
 from protocol.spec import JobSpec
 from tests.protocol.job_documents import job
 from tests.protocol.test_proposal import proposal_of_spec
@@ -39,7 +39,7 @@ def check(monkeypatch: pytest.MonkeyPatch, base: np.ndarray, chain_base: np.ndar
     node = SimpleNamespace(
         chain=None, ipfs=Daemon(base), jobs=SimpleNamespace(proposal=lambda _job_id: proposal_of_spec(spec))
     )
-    Node._check_spec(node, spec, 1)
+    Joining._check_spec(node, spec, 1)
 
 
 def a_state(lanes: int, first: int = 0) -> np.ndarray:
