@@ -102,15 +102,17 @@ def micro(value: float) -> int:
     return math.ceil(value * MICRO)
 
 
-def least_micro(spec: JobSpec, train_records: int, rounds: int) -> int:
-    """The least total in millionths that a hospital can honestly declare with its ``rounds``-th update of this job.
+def least_micro(spec: JobSpec, train_records: int, trainings: int) -> int:
+    """The least total in millionths that a hospital can honestly declare with its update of that number in this job.
 
-    It may declare more: other jobs and attempts on the dataset count too. Computed from the spec and the training count
-    on the chain, so anyone can. 0 when the unit is the patient, for how many there are is not public. Raises
-    LearningError.
+    It may declare more: other jobs on the dataset count too, and trainings that were never sent. Computed from the spec
+    and the training count on the chain, so anyone can. 0 when the unit is the patient, for how many there are is not
+    public. Raises LearningError.
     """
     dp = dp_of(spec)
     if dp.unit != "record":
         return 0
-    spent = epsilon([spending(spec, train_records, rounds)], dp.delta, dp.accountant)
-    return math.floor(spent * MICRO * (1 - TOLERANCE))
+    spent = epsilon([spending(spec, train_records, trainings)], dp.delta, dp.accountant)
+    # With other jobs in it, a bound of `prv` lies elsewhere between its estimate less and more the error.
+    slack = 2 * PRV_ERROR if dp.accountant == "prv" else 0.0
+    return max(0, math.floor((spent - slack) * MICRO * (1 - TOLERANCE)))

@@ -19,6 +19,10 @@ from protocol.spec import JobSpec
 BYTES_PER_MIB = 1024 * 1024
 # What Python, torch and the chain client take before any model.
 PROCESS_MIB = 700
+OPACUS_MIB = 100
+# With differential privacy each record of a batch has a gradient of its own, float32, half as much again while clipped,
+# and a batch that is drawn may be twice the stated size.
+BYTES_PER_GRADIENT = 12
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,9 @@ class Policy:
         cost = zoo.cost(spec.model, spec.training.batch_size)
         work = cost.multiply_adds * train_records * spec.training.local_epochs // 10**9
         memory = PROCESS_MIB + cost.memory_bytes // BYTES_PER_MIB
+        if spec.privacy.dp:
+            batch = min(spec.training.batch_size, train_records)
+            memory += OPACUS_MIB + cost.parameters * batch * BYTES_PER_GRADIENT // BYTES_PER_MIB
         reasons = []
         if cost.parameters > self.max_parameters:
             reasons.append(

@@ -31,6 +31,7 @@ from protocol.spec import JobSpec
 from protocol.trace.bonds import check_bonds
 from protocol.trace.check import Check
 from protocol.trace.consent import ConsentLife
+from protocol.trace.epsilon import check_epsilon
 from protocol.trace.evidence import Evidence
 from protocol.trace.keys import check_keys
 from protocol.trace.payments import check_payments
@@ -157,6 +158,7 @@ class _Tracer:
             return
         self._enrolments(node, record, spec, consents)
         check_keys(self.evidence, node, record)
+        check_epsilon(node, record, spec, consents)
         rounds = Rounds(self.evidence, record, spec, consents)
         for each in range(1, record.proposal.rounds + 1):
             self.progress(f"job {record.job_id}, round {each} of {record.proposal.rounds}")
