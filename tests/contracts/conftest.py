@@ -23,6 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 DAY = 86_400
 TOKEN = 10**18
+BOND = 100 * TOKEN
 HOSPITALS = 18
 
 HMB = 2  # DUO permissions: NRES, GRU, HMB, DS
@@ -209,6 +210,12 @@ def stranger(accounts) -> Any:
 def consumer(accounts) -> Any:
     """Acts as a contract that the DAO allows to use consents, add candidates and move escrow."""
     return accounts[4]
+
+
+@pytest.fixture(scope="module")
+def challenges(accounts) -> Any:
+    """Acts as the contract that says which merges are proved false."""
+    return accounts[14]
 
 
 @pytest.fixture(scope="session")
@@ -429,12 +436,55 @@ def rewards(RewardPool, hospitals, reward_token, consumer, deployer, owner) -> A
 
 
 @pytest.fixture(scope="module")
-def jobs(TrainingJobs, hospitals, datasets, consents, models, rewards, deployer, owner) -> Any:
-    """The jobs contract, which may use consents, add candidates and move escrow."""
-    contract = TrainingJobs.deploy(hospitals, datasets, consents, models, rewards, {"from": deployer})
+def bond_token(DevToken, deployer) -> Any:
+    """The ERC-20 that bonds are made of."""
+    return DevToken.deploy({"from": deployer})
+
+
+@pytest.fixture(scope="module")
+def bonds(Bonds, hospitals, bond_token, consumer, deployer, owner) -> Any:
+    """The bonds: ``BOND`` each, which ``consumer`` may lock and slash."""
+    contract = Bonds.deploy(owner, hospitals, {"from": deployer})
+    contract.setJobs(consumer, True, {"from": owner})
+    contract.setBond(bond_token, BOND, {"from": owner})
+    return contract
+
+
+@pytest.fixture(scope="module")
+def deposit(bonds, bond_token) -> Callable[..., Any]:
+    """Deposits for a hospital, by its admin: ten bonds unless said otherwise."""
+
+    def _deposit(of: Member, amount: int = 10 * BOND, token: Any = bond_token) -> Any:
+        token.mint(of.admin, amount, {"from": of.admin})
+        token.approve(bonds, amount, {"from": of.admin})
+        return bonds.deposit(of.id, amount, {"from": of.admin})
+
+    return _deposit
+
+
+@pytest.fixture(scope="module")
+def jobs(
+    TrainingJobs,
+    Proposals,
+    hospitals,
+    datasets,
+    consents,
+    models,
+    rewards,
+    bonds,
+    challenges,
+    deployer,
+    owner,
+) -> Any:
+    """The jobs contract, which may use consents, add candidates, move escrow and lock bonds."""
+    Proposals.deploy({"from": deployer})
+    contract = TrainingJobs.deploy(
+        hospitals, datasets, consents, models, rewards, bonds, challenges, {"from": deployer}
+    )
     consents.setConsumer(contract, True, {"from": owner})
     models.setJobs(contract, True, {"from": owner})
     rewards.setJobs(contract, True, {"from": owner})
+    bonds.setJobs(contract, True, {"from": owner})
     return contract
 
 

@@ -7,7 +7,20 @@ from typing import Any
 
 import pytest
 from brownie import chain
-from play import DAY, HMB, REWARD, ZERO, Phases, Play, Proposal, Split, digest_of, vector
+from play import (
+    DAY,
+    HMB,
+    REWARD,
+    ZERO,
+    MergeRule,
+    Phases,
+    Play,
+    Proposal,
+    Split,
+    digest_of,
+    mask_key,
+    vector,
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +53,7 @@ def proposal(model_id, reward_token, funded) -> Callable[..., Proposal]:
             min_hospitals=2,
             max_hospitals=3,
             gate_bps=7_000,
+            merge=MergeRule(),
             phases=Phases(),
             reward_token=str(reward_token),
             reward_amount=REWARD,
@@ -72,9 +86,9 @@ def consent_terms() -> Callable[..., tuple]:
 
 @pytest.fixture(scope="module")
 def consenting(
-    admit, datasets, version, consents, consent_terms
+    admit, datasets, version, consents, consent_terms, deposit
 ) -> Callable[..., tuple[list[Any], list[int]]]:
-    """Members with a dataset of 100, 200, … training records and a consent each; their ids."""
+    """Members with a dataset of 100, 200, … training records, a consent and a deposit of ten bonds each; their ids."""
 
     def _consenting(count: int, **changes: Any) -> tuple[list[Any], list[int]]:
         members = admit(count)
@@ -84,6 +98,7 @@ def consenting(
             datasets.register(said, {"from": one.operator})
             consents.mint(consent_terms(datasets.datasetCount(), **changes), {"from": one.admin})
             consent_ids.append(consents.consentCount())
+            deposit(one)
         return members, consent_ids
 
     return _consenting
@@ -106,10 +121,11 @@ def enrolled(jobs, propose, consenting, researcher) -> Callable[..., Play]:
 
     def _enrolled(count: int = 3, *, terms: dict[str, Any] | None = None, **changes: Any) -> Play:
         members, consent_ids = consenting(count, **(terms or {}))
-        changes = {"max_hospitals": count} | changes
+        changes = {"max_hospitals": count, "merge": MergeRule()} | changes
         job_id = propose(**changes)
-        for one, consent_id in zip(members, consent_ids, strict=True):
-            jobs.enrol(job_id, consent_id, 1, {"from": one.operator})
+        for index, (one, consent_id) in enumerate(zip(members, consent_ids, strict=True)):
+            key = mask_key(index) if changes["merge"].masked else ZERO
+            jobs.enrol(job_id, consent_id, 1, key, {"from": one.operator})
         return Play(jobs, job_id, members, consent_ids, researcher, changes.get("phases", Phases()))
 
     return _enrolled

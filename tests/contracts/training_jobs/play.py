@@ -51,6 +51,16 @@ class Split(NamedTuple):
     dao_bps: int = 500
 
 
+class MergeRule(NamedTuple):
+    """``ITrainingJobs.MergeRule``: one unmasked group, its sum."""
+
+    lanes: int = 1_000
+    server_step: int = 65_536
+    rule: int = 0
+    groups: int = 1
+    masked: bool = False
+
+
 class Proposal(NamedTuple):
     """``ITrainingJobs.Proposal``."""
 
@@ -63,6 +73,7 @@ class Proposal(NamedTuple):
     min_hospitals: int
     max_hospitals: int
     gate_bps: int
+    merge: MergeRule
     phases: Phases
     reward_token: str
     reward_amount: int
@@ -84,14 +95,19 @@ def sha256_abi(types: list[str], values: list[Any]) -> bytes:
     return hashlib.sha256(eth_abi.encode(types, values)).digest()
 
 
-def first_accumulator(job_id: int, round_: int, attempt: int) -> bytes:
+def first_accumulator(job_id: int, round_: int, attempt: int, labels: int = 0) -> bytes:
     """The accumulator of an attempt before any update."""
-    return sha256_abi(["uint32", "uint16", "uint8"], [job_id, round_, attempt])
+    return sha256_abi(["uint32", "uint16", "uint8", "uint192"], [job_id, round_, attempt, labels])
 
 
-def next_accumulator(accumulator: bytes, hospital_id: int, update: tuple[bytes, bytes]) -> bytes:
-    """The accumulator after one more update."""
-    return sha256_abi(["bytes32", "uint32", "bytes32", "bytes32"], [accumulator, hospital_id, *update])
+def next_accumulator(accumulator: bytes, index: int, update: tuple[bytes, bytes]) -> bytes:
+    """The accumulator after one more update, of the hospital with this bit."""
+    return sha256_abi(["bytes32", "uint8", "bytes32", "bytes32"], [accumulator, index, *update])
+
+
+def mask_key(index: int) -> bytes:
+    """A hospital's public key for a masked job."""
+    return digest_of("mask key", index)
 
 
 def merge_digest(
@@ -168,10 +184,12 @@ class Play:
         return [self.submit(i) for i in chosen]
 
     def next_merger(self, turn: int = 0) -> int:
-        """Who is in line at a turn, by the rule in words: the ring of submitters, from round + voids on."""
-        round_ = self.round
+        """Who is in line at a turn, by the rule in words: the ring of submitters that are present, from round + voids
+        on."""
+        job = self.job
+        round_ = job["round"]
         slot = self.slot(round_)
-        ring = [i for i in range(len(self.members)) if slot["submitted"] >> i & 1]
+        ring = [i for i in range(len(self.members)) if slot["submitted"] & job["present"] >> i & 1]
         return ring[(round_ + slot["voids"] + turn) % len(ring)]
 
     def merge(self, index: int | None = None, state: tuple[bytes, bytes] | None = None) -> Any:
@@ -215,12 +233,39 @@ class Play:
             {"from": self.members[index].operator},
         )
 
+    def decide(self, by: Any, challenger: int, proven: bool, round_: int, accumulator: bytes) -> Any:
+        """A ruling of the challenges contract, ``by``."""
+        ruling = (self.job_id, round_, accumulator, self.members[challenger].id, proven)
+        return self.jobs.decide(ruling, {"from": by})
+
+    def doubt(self, index: int, accused: int, round_: int | None = None, attempt: int | None = None) -> Any:
+        """One hospital's doubt about another's update."""
+        round_ = self.round if round_ is None else round_
+        attempt = self.slot(round_)["attempt"] if attempt is None else attempt
+        operator = self.members[index].operator
+        return self.jobs.doubt(self.job_id, round_, attempt, self.members[accused].id, {"from": operator})
+
+    def rejoin(self, index: int) -> Any:
+        """Comes back."""
+        return self.jobs.rejoin(self.job_id, {"from": self.members[index].operator})
+
+    def draw(self) -> Any:
+        """Draws the groups, once the block after the one that decides is there; anyone may."""
+        while chain.height < self.jobs.drawOf(self.job_id)["blockNumber"]:
+            chain.mine()
+        return self.jobs.draw(self.job_id, {"from": self.researcher})
+
     def open(self, by: Any = None) -> Any:
         """Opens what can be opened; anyone may."""
         return self.jobs.open(self.job_id, {"from": by or self.researcher})
 
-    def finish(self, by: Any = None, state: tuple[bytes, bytes] | None = None) -> Any:
-        """Ends the job; anyone may."""
+    def finish(
+        self, by: Any = None, state: tuple[bytes, bytes] | None = None, at_once: bool = False
+    ) -> Any:
+        """Ends the job, once fraud can no longer be proved unless ``at_once``; anyone may."""
+        free = self.job["since"] + self.phases.check
+        if not at_once and chain.time() < free:
+            chain.mine(timestamp=free)
         last = self.state(self.job["rounds"]) if state is None else state
         return self.jobs.finish(self.job_id, last, {"from": by or self.researcher})
 

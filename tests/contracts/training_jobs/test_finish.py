@@ -173,7 +173,7 @@ def test_nothing_held_out_fails_the_gate(jobs, datasets, version, propose, conse
     for one, consent_id in zip(members, consent_ids, strict=True):
         dataset_id = consent_id
         datasets.append(dataset_id, version(held_out_records=0), {"from": one.operator})
-        jobs.enrol(job_id, consent_id, 2, {"from": one.operator})
+        jobs.enrol(job_id, consent_id, 2, ZERO, {"from": one.operator})
     play = Play(jobs, job_id, members, consent_ids, members[0].operator, Phases())
     play.open()
     play.play_all()

@@ -50,7 +50,7 @@ def test_the_chain_of_digests_can_be_recomputed(start):
         for tx in play.submit_all([2, 0, 1]):
             event = tx.events["UpdateSubmitted"]
             accumulator = next_accumulator(
-                accumulator, event["hospitalId"], tuple(map(bytes, event["update"]))
+                accumulator, event["hospitalId"] - 1, tuple(map(bytes, event["update"]))
             )
         event = play.merge().events["Merged"]
         assert bytes(event["mergeDigest"]) == merge_digest(

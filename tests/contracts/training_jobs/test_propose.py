@@ -116,7 +116,7 @@ def test_a_job_unknown_to_the_chain(jobs, member, reverts, researcher):
         ("open", (9,), {"from": researcher}),
         ("finish", (9, (ZERO, ZERO)), {"from": researcher}),
         ("cancel", (9,), {"from": researcher}),
-        ("enrol", (9, 1, 1), operator),
+        ("enrol", (9, 1, 1, ZERO), operator),
         ("submit", (9, submission), operator),
         ("merge", (9, 1, 1, (ZERO, ZERO)), operator),
         ("attest", (9, 1, ZERO), operator),

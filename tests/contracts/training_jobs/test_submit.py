@@ -44,7 +44,7 @@ def test_the_accumulator_hashes_updates_in_their_order(play):
     for index in (2, 0, 1):
         update = vector("any", index)
         play.submit(index, update=update)
-        accumulator = next_accumulator(accumulator, play.members[index].id, update)
+        accumulator = next_accumulator(accumulator, index, update)
         assert bytes(play.job["accumulator"]) == accumulator
 
 

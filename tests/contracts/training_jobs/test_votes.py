@@ -162,7 +162,8 @@ def test_a_lying_merge_is_void_and_the_next_merger_is_believed(start):
     accumulator = first_accumulator(play.job_id, 1, 1)
     for tx in play.submit_all():
         event = tx.events["UpdateSubmitted"]
-        accumulator = next_accumulator(accumulator, event["hospitalId"], tuple(map(bytes, event["update"])))
+        update = tuple(map(bytes, event["update"]))
+        accumulator = next_accumulator(accumulator, event["hospitalId"] - 1, update)
     play.merge(1, state=LIE)
     lie = play.standing(1)
     play.submit(1)  # the liar goes on

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
-from play import Status, vector
+from play import ZERO, Status, vector
 
 ROLES = ("owner", "deployer", "admin", "operator", "other_admin", "other_operator", "researcher", "stranger")
 EVERYONE = frozenset(ROLES)
@@ -153,7 +153,7 @@ def test_who_may_propose(jobs, proposal, account, reverts):
 def test_who_may_enrol(jobs, propose, consenting, account, reverts):
     """Only an operator with a consent of its own hospital."""
     _, consent_ids = consenting(2)
-    args = (propose(), consent_ids[0], 1)
+    args = (propose(), consent_ids[0], 1, ZERO)
     for role in ROLES:
         if role == "operator":
             jobs.enrol.call(*args, {"from": account[role]})
