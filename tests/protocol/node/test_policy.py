@@ -47,13 +47,12 @@ def test_gradients_of_each_record_need_memory() -> None:
     dp = {"unit": "record", "noise_multiplier": 1, "max_grad_norm": 1, "delta": 0.001, "accountant": "rdp"}
     wide = {"architecture": "mlp", "parameters": {"inputs": 3, "hidden": [1000, 1000], "outputs": 1}}
     training = {**DOCUMENT["training"], "batch_size": 1024}
-    policy = Policy.from_dict({**EXAMPLE.as_dict(), "privacy": ["none"]})
     plain = a_spec(model=wide, training=training)
-    private = a_spec(model=wide, training=training, privacy={"mechanism": "none", "dp": dp})
-    assert policy.reasons_against(plain, RESEARCHER, 5000) == []
-    (reason,) = policy.reasons_against(private, RESEARCHER, 5000)
+    private = a_spec(model=wide, training=training, privacy={"mechanism": "masked", "dp": dp})
+    assert EXAMPLE.reasons_against(plain, RESEARCHER, 5000) == []
+    (reason,) = EXAMPLE.reasons_against(private, RESEARCHER, 5000)
     assert "MiB" in reason
-    assert policy.reasons_against(private, RESEARCHER, 50) == []
+    assert EXAMPLE.reasons_against(private, RESEARCHER, 50) == []
 
 
 def test_the_work_of_a_round_is_bounded() -> None:
