@@ -63,7 +63,7 @@ def test_rounds_of_training_and_merging_lower_the_loss(make):
         result = train(spec, state, records, labels, round=number, seed=0)
         losses.append(result.loss)
         q = quantise(result.delta, weights([len(labels)])[0], 1, layout, spec.merge.clip_norm)
-        state = merge(state, [q], spec.merge.server_step)
+        state = merge(state, [[q]], spec.merge.server_step)
     assert losses[-1] < 0.6 * losses[0]
     assert result.seconds > 0
 
