@@ -28,7 +28,7 @@ def demo(session: Session, out: Path | None) -> Result:
 
     Admission by vote, datasets, consents, a job with its reward in escrow, four node processes, one revocation
     half-way, release by vote, payment, and a re-check from chain and IPFS alone. Nothing is left running; the state
-    stays. The job is privacy: none — its updates lie unmasked on this machine's IPFS daemon.
+    stays. Updates are masked: the four can only read their sum. Only waiting is skipped, by moving the chain's clock.
     """
     from protocol.demo.data import DemoData
     from protocol.demo.story import Demo

@@ -23,7 +23,7 @@ from protocol.record import JobRecord
 from protocol.spec import JobSpec
 from protocol.trace import Check
 
-DEPLOYMENT_EVENTS = ("OwnershipTransferred", "ConsumerSet", "JobsSet", "TokenAllowed")
+DEPLOYMENT_EVENTS = ("OwnershipTransferred", "ConsumerSet", "JobsSet", "TokenAllowed", "BondSet")
 CONTRACTS = (
     "HospitalRegistry",
     "DatasetRegistry",
@@ -31,6 +31,7 @@ CONTRACTS = (
     "ModelRegistry",
     "TrainingJobs",
     "RewardPool",
+    "Bonds",
 )
 
 

@@ -13,9 +13,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from protocol.chain import duo
+from protocol.chain import development, duo
+from protocol.chain.bonds import Bonds
 from protocol.chain.consents import ANYONE, Consents, Terms
 from protocol.chain.enums import JobStatus, Role
+from protocol.chain.events import events
 from protocol.chain.hospitals import Hospitals
 from protocol.chain.jobs import Jobs, Phases
 from protocol.chain.models import Models
@@ -30,6 +32,7 @@ from protocol.demo.figures import Claims, Outcome, figures
 from protocol.demo.report import TOKEN_UNIT, DemoReport
 from protocol.demo.stage import HospitalActor, Stage
 from protocol.demo.view import RoundView
+from protocol.deposits import bond_token, deposit, unlock_all
 from protocol.errors import DevnetError
 from protocol.learning import metrics, train
 from protocol.payments import claim_all, claim_for
@@ -64,6 +67,7 @@ class Demo:
             self._step(2, f"Contracts deployed; every right lies with the timelock {timelock}")
             self._step(3, "The DAO admits the hospitals")
             self._admit()
+            self._deposit()
             self._step(4, f"Each hospital registers its anonymised dataset: {self.data.title}")
             if self.data.note:
                 self._line(f"[yellow]{self.data.note}[/yellow]")
@@ -76,8 +80,9 @@ class Demo:
             outcome = self._train(job_id, spec)
             self._step(9, f"Version {outcome.name} is a candidate: token holders look, vote and release it")
             self._release(outcome)
-            self._step(10, "Hospitals claim their rewards")
+            self._step(10, "Hospitals claim their rewards, and their bonds are free again")
             claims = self._claim()
+            self._unlock(outcome)
             self._step(11, f"Anyone re-checks {outcome.name}, from chain and IPFS alone")
             checked = trace(self.chain, self.ipfs, outcome.model_id, outcome.version)
             self._line(f"{checked.count()} checks: {'all hold' if checked.holds else 'not all hold'}")
@@ -108,6 +113,17 @@ class Demo:
         for actor in self.hospitals:
             actor.hospital_id, _ = registry.role_of(actor.admin.address)
         self._line("hospitals " + ", ".join(f"{actor.hospital_id} {actor.name}" for actor in self.hospitals))
+
+    def _deposit(self) -> None:
+        """Each hospital has a bond to lose: a merger that lies loses it to whoever proves so, and to the DAO."""
+        token, amount = bond_token(self.chain)
+        for actor in self.hospitals:
+            chain = self.chain.with_signer(actor.admin)
+            missing = amount - Bonds(chain).free_of(actor.hospital_id, token.address)
+            if missing > 0:
+                chain.send("RewardToken", "mint", actor.admin.address, missing)
+                deposit(chain, actor.hospital_id, missing)
+        self._line(f"each deposits a bond of {amount / 10**token.decimals:,g} {token.symbol}")
 
     def _dataset(self, records: HospitalRecords) -> Callable[[Path], Dataset]:
         """How this hospital's dataset folder is opened, or made from its records the first time."""
@@ -178,7 +194,12 @@ class Demo:
         self._line(
             f"job {job_id}: {spec.rounds} rounds of {spec.model.architecture}, spec {to_cid(spec.digest)}"
         )
-        self._line("[yellow]privacy: none. This job's updates lie unmasked on IPFS[/yellow]")
+        if spec.masked:
+            self._line(
+                "privacy: masked. Each update is masked towards every other hospital; only their sum can be read"
+            )
+        else:
+            self._line("[yellow]privacy: none. This job's updates lie unmasked on IPFS[/yellow]")
         return job_id, spec
 
     def _model(self) -> tuple[int, VectorRef]:
@@ -196,7 +217,7 @@ class Demo:
         for actor in self.hospitals:
             self.stage.start_node(actor, spec, self.researcher.address)
         jobs = Jobs(self.chain)
-        revoker, revoked = self.hospitals[-1], False
+        revoker, revoked, skipped = self.hospitals[-1], False, False
         with RoundView(self.console, [actor.name for actor in self.hospitals], spec.rounds) as view:
             while (job := jobs.job(job_id)).status not in (JobStatus.FINISHED, JobStatus.CANCELLED):
                 view.update(job, {actor.name: actor.status() for actor in self.hospitals}, job_id)
@@ -204,6 +225,13 @@ class Demo:
                     Consents(self.chain.with_signer(revoker.admin)).revoke(revoker.consent_id)
                     revoked = True
                     view.note(f"[bold] 8[/bold] Half-way {revoker.name} revokes its consent")
+                if not skipped and (seconds := self._seconds_of_window(jobs, job_id)):
+                    development.advance(self.chain, seconds)
+                    skipped = True
+                    view.note(
+                        f"   every report is in; for {seconds} s more anyone may prove that a merge is false:"
+                        " here the chain's clock is moved over them"
+                    )
                 for actor in self.hospitals:
                     self.stage.require_running(actor)
                 time.sleep(POLL_SECONDS)
@@ -218,6 +246,14 @@ class Demo:
             f"{revoker.name} revoked consent {revoker.consent_id}: out from round {outcome.revoked_from}"
         )
         return outcome
+
+    def _seconds_of_window(self, jobs: Jobs, job_id: int) -> int:
+        """How long fraud can still be proved once every report is in; before that 0."""
+        job, record = jobs.job_and_round(job_id)
+        if job.status != JobStatus.REPORTING or record.submitted != record.participants:
+            return 0
+        last = job_record(self.chain, job_id).round(job.rounds).merge
+        return self.chain.timestamp(last.event.block) + job.phases.check - self.chain.now()
 
     def _first_round_without(self, record: JobRecord, actor: HospitalActor) -> int:
         for number in range(1, record.proposal.rounds + 1):
@@ -250,6 +286,14 @@ class Demo:
         ):
             claims.add("DAO", payment)
         return claims
+
+    def _unlock(self, outcome: Outcome) -> None:
+        """Whoever asks frees them: nothing can be proved any more."""
+        chain = self.chain.with_signer(self.researcher)
+        for actor in self.hospitals:
+            unlock_all(chain, actor.hospital_id)
+        lost = list(events(chain, "Bonds", ["Slashed"], jobId=outcome.record.job_id))
+        self._line(f"{len(self.hospitals) - len(lost)} bonds are free, {len(lost)} were lost")
 
     def _predict(self, outcome: Outcome) -> None:
         """A verifier pulls the model by its content id, and predicts for patients that no training has seen."""

@@ -28,7 +28,7 @@ from protocol.chain.deployment import Deployment
 from protocol.chain.enums import JobStatus, Support
 from protocol.chain.events import events
 from protocol.chain.hospitals import Funds, Hospitals
-from protocol.chain.jobs import Job, Jobs, Phases
+from protocol.chain.jobs import NO_KEY, Job, Jobs, Phases
 from protocol.chain.votes import Call, Votes
 from protocol.client import create_model, propose_job, register_dataset
 from protocol.content.cid import to_cid
@@ -37,9 +37,12 @@ from protocol.content.vectors import VectorRef
 from protocol.data.dataset import Dataset
 from protocol.data.schema import DataSchema
 from protocol.data.splits import HELD_OUT, TRAIN
+from protocol.deposits import deposit
 from protocol.devnet import Devnet
 from protocol.devnet.deploy import HOLDERS
 from protocol.learning import train
+from protocol.node.job_keys import JobKeys
+from protocol.node.places import JobPlace
 from protocol.node.policy import Policy
 from protocol.record import JobRecord
 from protocol.spec import JobSpec, ModelSpec, StateSpec
@@ -48,6 +51,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PHASES = Phases(enrol=600, submit=120, merge=60, check=120, report=120, pause=600)
 YEAR_SECONDS = 365 * 86_400
 REWARD_WEI = 1_000 * 10**18 + 7
+DEPOSIT_WEI = 100_000 * 10**18
 TRAIN_RECORDS, HELD_OUT_RECORDS = 40, 20
 ENDED = (JobStatus.FINISHED, JobStatus.CANCELLED)
 POLL_SECONDS = 0.1
@@ -78,7 +82,7 @@ DOCUMENT: dict[str, Any] = {
     },
     "rounds": 3,
     "merge": {"rule": "mean", "server_step": 65536, "max_weight_bps": 10000, "clip_norm": 10},
-    "privacy": {"mechanism": "none"},
+    "privacy": {"mechanism": "masked"},
     "purpose": {"permission": "HMB", "mondo": None, "pledges": ["PUB"], "region": None, "irb_approval": None},
     "hospitals": {"min": 3, "max": 4},
     "gate": {"accuracy_bps": 5000},
@@ -140,6 +144,8 @@ class Stage:
         self.researcher = self.account("stage-researcher")
         self.hospitals = [self._actor(f"hospital-{number}") for number in range(1, size + 1)]
         self._admit()
+        for actor in self.hospitals:
+            self.deposit(actor)
         for number, actor in enumerate(self.hospitals):
             self._register(actor, seed=number)
         self.model_id, self.base = self._model()
@@ -173,6 +179,12 @@ class Stage:
         self.vote(calls, "Admit the hospitals")
         for actor in self.hospitals:
             actor.hospital_id, _ = Hospitals(self.chain).role_of(actor.admin.address)
+
+    def deposit(self, actor: Actor, amount: int = DEPOSIT_WEI) -> None:
+        """The actor's admin deposits for bonds: enough for all jobs of a session, unless a test says less."""
+        chain = self.chain.with_signer(actor.admin)
+        chain.send("RewardToken", "mint", actor.admin.address, amount)
+        deposit(chain, actor.hospital_id, amount)
 
     def vote(self, calls: list[Call], description: str) -> None:
         """The real governor: proposed, voted, queued, executed; only the waiting is skipped."""
@@ -266,8 +278,11 @@ class Stage:
 
     def enrol(self, job_id: int, *actors: Actor) -> None:
         """Enrols hospitals in this order, so that the first has bit 0; their nodes then take the job up."""
+        masked = self.job(job_id).merge.masked
         for actor in actors or self.hospitals:
-            Jobs(self.chain.with_signer(actor.operator)).enrol(job_id, self.consent(actor), 1)
+            keys = JobKeys(actor.home / "journal", actor.operator)
+            key = keys.make(JobPlace.on(self.chain, job_id)).public if masked else NO_KEY
+            Jobs(self.chain.with_signer(actor.operator)).enrol(job_id, self.consent(actor), 1, key)
 
     def propose_in_order(self, phases: Phases = PHASES, **changes: Any) -> int:
         """A job in which the hospitals have bits 0 to 3 in their order. Every node that runs is frozen: nothing happens
@@ -301,18 +316,27 @@ class Stage:
 
     def finish(self, job_id: int, timeout: float = 60) -> JobRecord:
         """Waits until a job has ended well; returns its record."""
-        self.wait_until(lambda: self.job(job_id).status in ENDED, timeout, f"the end of job {job_id}")
+        self.wait_until(lambda: self._has_ended(job_id), timeout, f"the end of job {job_id}")
         assert self.job(job_id).status == JobStatus.FINISHED, self._scene()
         return self.record(job_id)
+
+    def _has_ended(self, job_id: int) -> bool:
+        """Whether a job has ended. Once every report is in, only the window in which fraud can be proved is left: the
+        chain's clock is moved over it."""
+        job, record = self.jobs.job_and_round(job_id)
+        if job.status == JobStatus.REPORTING and record.submitted == record.participants:
+            [*_, last] = self.record(job_id).round(job.rounds).merges
+            over = self.chain.timestamp(last.event.block) + job.phases.check
+            if (seconds := over - self.chain.now()) > 0:
+                self.devnet.advance_time(seconds)
+        return job.status in ENDED
 
     def end_jobs(self) -> None:
         """Lets no job outlive the test that proposed it."""
         for job_id in range(1, self.jobs.job_count() + 1):
             if self.job(job_id).status == JobStatus.REPORTING:
                 self.start(*self.hospitals)
-                self.wait_until(
-                    lambda job_id=job_id: self.job(job_id).status in ENDED, 60, f"the end of job {job_id}"
-                )
+                self.wait_until(lambda job_id=job_id: self._has_ended(job_id), 60, f"the end of job {job_id}")
             elif self.job(job_id).status not in ENDED:
                 Jobs(self.chain.with_signer(self.researcher)).cancel(job_id)
 
@@ -333,7 +357,7 @@ class Stage:
         return Policy(
             architectures=("logistic_regression",),
             purposes=("HMB",),
-            privacy=("none",),
+            privacy=("masked",),
             researchers=(self.researcher.address,),
         )
 
