@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from protocol.chain.client import Chain, Receipt
-from protocol.chain.consents import Consents
+from protocol.chain.consents import Consents, Terms
 from protocol.chain.datasets import Datasets, Version
 from protocol.chain.hospitals import Hospitals
 from protocol.chain.jobs import Jobs, Phases
@@ -21,8 +21,8 @@ from protocol.content import canonical, digests, vectors
 from protocol.content.ipfs import Ipfs
 from protocol.content.vectors import VectorRef
 from protocol.data.dataset import Dataset
-from protocol.errors import ContentError, InvalidInput, Refused
-from protocol.learning import zoo
+from protocol.errors import ContentError, InvalidInput, LearningError, Refused
+from protocol.learning import privacy, zoo
 from protocol.proposal import proposal_of
 from protocol.spec import JobSpec
 
@@ -137,8 +137,25 @@ def matching_consents(chain: Chain, spec: JobSpec, researcher: str) -> list[Matc
             reason = f"Dataset {dataset_id} has another schema than the spec."
         if not reason and Hospitals(chain).hospital(consent.hospital_id).suspended:
             reason = f"Hospital {consent.hospital_id} is suspended."
+        if not reason and spec.privacy.dp:
+            reason = _over_budget(consents, consent.terms, spec, datasets.latest(dataset_id).train_records)
         matches.append(Match(consent.hospital_id, dataset_id, consent_id, reason))
     return matches
+
+
+def _over_budget(consents: Consents, terms: Terms, spec: JobSpec, train_records: int) -> str:
+    """Why a consent's budget cannot cover all rounds of a job with differential privacy; empty when it may."""
+    spent = consents.epsilon_spent_micro(terms.dataset_id)
+    try:
+        needed = max(spent, privacy.least_micro(spec, train_records, spec.rounds))
+    except LearningError as error:
+        return error.message
+    if needed <= terms.epsilon_budget_micro:
+        return ""
+    return (
+        f"The job brings dataset {terms.dataset_id} to an epsilon of at least {needed / privacy.MICRO:g}; the consent"
+        f" allows {terms.epsilon_budget_micro / privacy.MICRO:g}."
+    )
 
 
 def pull_state(chain: Chain, ipfs: Ipfs, model_id: int, version: int) -> tuple[JobSpec | None, np.ndarray]:

@@ -27,6 +27,17 @@ def privacy_notices(spec: JobSpec | None) -> list[str]:
     return [PRIVACY_NONE] if spec is not None and spec.privacy.mechanism == "none" else []
 
 
+def privacy_words(spec: JobSpec) -> str:
+    """Masks, and whom differential privacy protects how well."""
+    dp = spec.privacy.dp
+    if dp is None:
+        return f"{spec.privacy.mechanism}, no differential privacy"
+    return (
+        f"{spec.privacy.mechanism}, differential privacy of each {dp.unit}: noise {dp.noise_multiplier:g}, gradients"
+        f" within {dp.max_grad_norm:g}, delta {dp.delta:g}, {dp.accountant} accountant"
+    )
+
+
 def unmasked_notices(found: Sequence[JobOverview]) -> list[str]:
     """The same for several jobs."""
     return [f"job {each.job_id}: {notice}" for each in found for notice in privacy_notices(each.spec)]
@@ -56,7 +67,7 @@ def spec_facts(spec: JobSpec) -> dict[str, object]:
         "architecture": f"{spec.model.architecture}, {_parameters(spec.model.parameters)}",
         "training": f"{spec.rounds} rounds of {spec.training.local_epochs} local epochs, {optimiser.name} at"
         f" {optimiser.learning_rate:g}, batches of {spec.training.batch_size}, {spec.training.loss}",
-        "privacy": spec.privacy.mechanism,
+        "privacy": privacy_words(spec),
         "purpose": f"{purpose.permission}{mondo}{pledges}",
         "hospitals": f"{spec.hospitals.min} to {spec.hospitals.max}",
         "gate": f"{spec.gate.accuracy_bps / 100:g} % right over all held-out records",

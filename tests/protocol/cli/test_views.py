@@ -11,8 +11,11 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from protocol.cli import main, trace
+from protocol.cli.jobs_view import spec_facts
 from protocol.cli.output import PRIVACY_NONE, tokens
+from protocol.spec import JobSpec
 from protocol.trace import Check
+from tests.protocol.job_documents import job
 
 
 @pytest.fixture
@@ -112,3 +115,13 @@ def test_a_home_without_a_node_is_refused_in_words(tmp_path: Path) -> None:
 )
 def test_amounts_read_as_people_write_them(amount: int, text: str) -> None:
     assert tokens(amount) == text
+
+
+def test_every_spec_says_whom_differential_privacy_protects() -> None:
+    document = job()
+    assert spec_facts(JobSpec.from_dict(document))["privacy"].endswith("no differential privacy")
+    document["privacy"]["dp"] = {
+        "unit": "record", "noise_multiplier": 9, "max_grad_norm": 1, "delta": 0.001, "accountant": "prv",
+    }  # fmt: skip
+    words = spec_facts(JobSpec.from_dict(document))["privacy"]
+    assert "differential privacy of each record: noise 9, gradients within 1, delta 0.001, prv" in words
