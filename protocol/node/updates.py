@@ -51,7 +51,7 @@ class Updates:
         keyless: str = "",
     ) -> None:
         self.chain, self.journal, self.hospital_id, self.job_id = chain, journal, hospital_id, job_id
-        self.spec, self.dataset = spec, dataset
+        self.spec, self.spec_digest, self.dataset = spec, spec.digest, dataset
         self.max_round_seconds, self.key, self.keyless = max_round_seconds, key, keyless
         self.layout = zoo.layout(spec.model, spec.state)
         self._budget = PrivacyBudget.of(chain, spec, dataset)
