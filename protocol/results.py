@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from protocol.chain.bonds import Bond, Bonds
 from protocol.chain.client import Chain
 from protocol.chain.events import Event, events
 from protocol.chain.jobs import Job, Jobs
@@ -37,7 +38,7 @@ class Reported:
 
 @dataclass(frozen=True)
 class JobOverview:
-    """A job as it stands. ``spec`` is None when it cannot be had, and ``problem`` says why."""
+    """A job as it stands. ``spec`` is None when it cannot be had, and ``problem`` says why. ``bonds``: by hospital."""
 
     job_id: int
     job: Job
@@ -45,6 +46,7 @@ class JobOverview:
     spec: JobSpec | None
     problem: str = ""
     reports: list[Reported] = field(default_factory=list)
+    bonds: dict[int, Bond] = field(default_factory=dict)
 
 
 def job_spec(chain: Chain, ipfs: Ipfs, job_id: int) -> JobSpec:
@@ -53,10 +55,14 @@ def job_spec(chain: Chain, ipfs: Ipfs, job_id: int) -> JobSpec:
 
 
 def job_record(chain: Chain, job_id: int) -> JobRecord:
-    """A job's history. Raises Refused for an unknown job."""
+    """A job's history, challenges included. Raises Refused for an unknown job."""
     Jobs(chain).job(job_id)
     record = JobRecord(job_id)
-    record.apply(events(chain, "TrainingJobs", jobId=job_id))
+    found = [
+        *events(chain, "TrainingJobs", jobId=job_id),
+        *events(chain, "Challenges", jobs=chain.address("TrainingJobs"), jobId=job_id),
+    ]
+    record.apply(sorted(found, key=lambda event: event.place))
     return record
 
 
@@ -65,7 +71,9 @@ def job_overview(chain: Chain, ipfs: Ipfs, job_id: int) -> JobOverview:
     job = Jobs(chain).job(job_id)
     record = job_record(chain, job_id)
     spec, problem = _spec_or_problem(ipfs, job)
-    return JobOverview(job_id, job, record, spec, problem, reported(ipfs, record))
+    bonds = Bonds(chain)
+    locked = {each: bonds.bond_of(job_id, each) for each in record.hospital_ids}
+    return JobOverview(job_id, job, record, spec, problem, reported(ipfs, record), locked)
 
 
 def job_summaries(chain: Chain, ipfs: Ipfs) -> list[JobOverview]:

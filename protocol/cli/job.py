@@ -334,6 +334,103 @@ def cancel(session: Session, job_id: int, account: str, password_file: Path | No
     )
 
 
+@job.command(
+    examples=[
+        "salus job challenge 1 3 --account hungary-operator",
+        "salus job challenge 1 3 --account hungary-operator --force --json",
+    ],
+)
+@click.argument("job_id", type=ID)
+@click.argument("round_number", metavar="ROUND", type=ID)
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Challenge an honest merge too. It costs the hospital of the account its bond.",
+)
+@signing
+@click.pass_obj
+def challenge(
+    session: Session, job_id: int, round_number: int, force: bool, account: str, password_file: Path | None
+) -> Result:
+    """Compute the merge of a round here, and prove on the chain that it is false.
+
+    A false merge is void with all that was built on it; its merger loses its bond, half of it to the hospital of the
+    account. An honest one is left alone.
+    """
+    from protocol.chain.bonds import Bonds
+    from protocol.chain.challenges import Challenges
+    from protocol.chain.hospitals import Hospitals
+    from protocol.challenge import examine
+    from protocol.results import job_record, job_spec
+
+    chain = session.chain_as(account, password_file)
+    spec = job_spec(chain, session.ipfs, job_id)
+    with working("Computing the merge again") as work:
+        record = job_record(chain, job_id)
+        found = examine(chain, session.ipfs, spec, record, round_number)
+        document: dict[str, Any] = {
+            "job_id": job_id,
+            "round": round_number,
+            "merger": found.merge.hospital_id,
+            "honest": found.honest,
+            "differing": found.differing,
+            "chunk_index": None if found.honest else found.claim.chunk_index,
+            "challenged": False,
+        }
+        if found.honest and not force:
+            return Result(
+                document,
+                [
+                    done(
+                        f"The merge of round {round_number} is what its {len(found.claim.parts)} updates give, in all"
+                        f" {found.lanes:,} numbers. There is nothing to challenge."
+                    ),
+                    "Challenging it all the same, with --force, would cost this hospital its bond.",
+                ],
+                notices=jobs_view.privacy_notices(spec),
+            )
+        hospital_id, _ = Hospitals(chain).role_of(chain.signer.address)
+        if not Bonds(chain).bond_of(job_id, hospital_id).exists:
+            raise InvalidInput(
+                f"Account {chain.signer.address} acts for no hospital with a bond in job {job_id}.",
+                "Only a participant that has something to lose may challenge.",
+            )
+        work.say("Asking the contract what it would find")
+        proven = Challenges(chain).check(found.claim)
+        if not proven and not force:
+            raise InvalidInput(
+                f"The merge differs here in {found.differing:,} numbers, but the contract would not find it false.",
+                "Check this machine's memory and the installed version. Nothing was sent.",
+            )
+        work.say("Challenging")
+        receipt = Challenges(chain).challenge(found.claim)
+    slashed = [each.args for each in receipt.events if each.name == "Slashed"]
+    document |= {
+        "challenged": True,
+        "proven": proven,
+        "slashed": [{"hospital_id": each["hospitalId"], "amount": str(each["amount"])} for each in slashed],
+        "tx_hash": receipt.tx_hash,
+        "gas_used": receipt.gas_used,
+    }
+    lost = ", ".join(f"hospital {each['hospitalId']} lost {tokens(each['amount'])}" for each in slashed)
+    said = (
+        f"The merge of round {round_number} is proved false in chunk {found.claim.chunk_index}: it is void, and the"
+        " next in line merges the same updates."
+        if proven
+        else f"The merge of round {round_number} is honest, and the challenge has failed."
+    )
+    return Result(
+        document,
+        [
+            done(said) if proven else said,
+            facts({"bonds": lost or "none was locked", "gas": f"{receipt.gas_used:,}"}),
+            next_commands(f"salus job show {job_id}", "salus bond show"),
+        ],
+        notices=jobs_view.privacy_notices(spec),
+        ok=proven,
+    )
+
+
 def _read(spec_file: Path) -> JobSpec:
     from protocol.content import canonical
     from protocol.spec import JobSpec

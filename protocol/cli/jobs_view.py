@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from protocol.cli.output import PRIVACY_NONE, facts, moment, percent, table, tokens
 from protocol.content.cid import to_cid
-from protocol.record import JobRecord, RoundRecord
+from protocol.record import Attempt, JobRecord, RoundRecord
 
 if TYPE_CHECKING:
+    from protocol.chain.bonds import Bond
     from protocol.chain.client import Chain
     from protocol.chain.events import Event
     from protocol.client import Match
@@ -68,6 +69,7 @@ def spec_facts(spec: JobSpec) -> dict[str, object]:
         "training": f"{spec.rounds} rounds of {spec.training.local_epochs} local epochs, {optimiser.name} at"
         f" {optimiser.learning_rate:g}, batches of {spec.training.batch_size}, {spec.training.loss}",
         "privacy": privacy_words(spec),
+        "merge": _merge_words(spec),
         "purpose": f"{purpose.permission}{mondo}{pledges}",
         "hospitals": f"{spec.hospitals.min} to {spec.hospitals.max}",
         "gate": f"{spec.gate.accuracy_bps / 100:g} % right over all held-out records",
@@ -167,10 +169,26 @@ def overview_document(found: JobOverview) -> dict[str, Any]:
         "spec": spec_document(found.spec) if found.spec else None,
         "phases": found.job.phases,
         "hospitals": [
-            {"hospital_id": each, **vars(record.participants[each])} for each in record.hospital_ids
+            {
+                "hospital_id": each,
+                **vars(record.participants[each]),
+                "mask_key": record.mask_keys.get(each),
+                "bond": _bond_document(found.bonds.get(each)),
+            }
+            for each in record.hospital_ids
         ],
         "rounds": [
             round_document(record, number, each) for number, each in sorted(record.rounds.items()) if number
+        ],
+        "challenges": [
+            {
+                "round": each.round,
+                "challenger": each.challenger_id,
+                "chunk_index": each.chunk_index,
+                "proven": each.proven,
+                "tx_hash": each.event.tx_hash,
+            }
+            for each in record.challenges
         ],
         "reports": [vars(each) | {"accuracy": each.accuracy} for each in found.reports],
         "passed": record.ended.args.get("passed") if record.ended else None,
@@ -181,11 +199,14 @@ def overview_document(found: JobOverview) -> dict[str, Any]:
 def round_document(record: JobRecord, number: int, found: RoundRecord) -> dict[str, Any]:
     """One round."""
     merge = found.merge
-    attempt = found.attempts[max(found.attempts)] if found.attempts else None
+    attempt = found.attempts[merge.attempt] if merge else found.newest
     return {
         "round": number,
         "attempts": len(found.attempts),
         "participants": record.members(attempt.participants) if attempt else [],
+        "groups": record.groups(attempt) if attempt and attempt.drawing else None,
+        "doubts": {str(each): sorted(by) for each, by in attempt.doubts.items()} if attempt else {},
+        "dropped": sorted({each for one in found.attempts.values() for each in one.dropped}),
         "updates": [
             {"hospital_id": each.hospital_id, "cid": to_cid(each.ref.cid), "tx_hash": each.event.tx_hash}
             for each in (attempt.updates if attempt else [])
@@ -215,10 +236,10 @@ def overview(found: JobOverview) -> list[Any]:
     view: list[Any] = [
         facts(top),
         table(
-            [">hospital", ">dataset", ">consent", ">training records", ">held out"],
+            [">hospital", ">dataset", ">consent", ">training records", ">held out", "bond"],
             (
                 (each, f"{place.dataset_id}@{place.dataset_version}", place.consent_id, place.train_records,
-                 place.held_out_records)
+                 place.held_out_records, _bond_words(found, each))
                 for each in record.hospital_ids
                 for place in [record.participants[each]]
             ),
@@ -229,10 +250,12 @@ def overview(found: JobOverview) -> list[Any]:
     if rounds:
         view.append(
             table(
-                [">round", ">attempt", "updates of", "missing", "merger", "attested by", "final"],
+                [">round", ">attempt", "updates of", "missing", "merger", "attested by", "final", "notes"],
                 (_round_row(record, number, each) for number, each in rounds),
             )
         )
+    if record.challenges:
+        view.append(_challenges_table(record))
     if found.reports:
         view.append(reports_table(found.reports))
     if record.ended:
@@ -265,13 +288,11 @@ def reports_table(reports: Sequence[Reported]) -> Any:
 
 def where(record: JobRecord) -> str:
     """Where a running job stands, in a line."""
-    open_rounds = [number for number, each in record.rounds.items() if each.attempts]
     if record.reporting:
         return f"Job {record.job_id}: {len(record.reports)} reports are in"
-    if not open_rounds:
+    number, attempt = record.open_round, record.round(record.open_round).newest
+    if attempt is None:
         return f"Job {record.job_id}: {len(record.participants)} hospitals have enrolled"
-    number = max(open_rounds)
-    attempt = record.round(number).attempts[max(record.round(number).attempts)]
     asked = len(record.members(attempt.participants))
     total = record.proposal.rounds
     return f"Job {record.job_id}: round {number} of {total}, {len(attempt.updates)} of {asked} updates are in"
@@ -289,6 +310,13 @@ def event_line(chain: Chain, record: JobRecord, event: Event) -> str:
         case "AttemptOpened":
             members = ", ".join(map(str, record.members(args["participants"])))
             said = f"round {number}, attempt {args['attempt']}: open to hospitals {members}"
+        case "GroupsDrawn":
+            drawn = record.groups(record.round(number).newest)
+            said = f"round {number}: groups " + ", ".join(_ids(group) for group in drawn)
+        case "Doubted":
+            said = f"round {number}: hospital {args['by']} doubts the update of hospital {hospital}"
+        case "Dropped":
+            said = f"round {number}: the update of hospital {hospital} is dropped"
         case "UpdateSubmitted":
             said = f"round {number}: update of hospital {hospital}"
         case "Merged":
@@ -296,7 +324,7 @@ def event_line(chain: Chain, record: JobRecord, event: Event) -> str:
         case "Rejected":
             said = f"round {number}: hospital {hospital} rejects the merge"
         case "MergeVoided":
-            said = f"round {number}: the merge is void"
+            said = f"round {number}: the merge is void, with all that was built on it"
         case "RoundFinal":
             said = f"round {number}: final"
         case "JobPaused":
@@ -318,8 +346,9 @@ def event_line(chain: Chain, record: JobRecord, event: Event) -> str:
 
 
 def _round_row(record: JobRecord, number: int, found: RoundRecord) -> list[object]:
-    latest = max(found.attempts)
-    attempt, merge = found.attempts[latest], found.merge
+    merge = found.merge
+    latest = merge.attempt if merge else max(found.attempts)
+    attempt = found.attempts[latest]
     came = [each.hospital_id for each in attempt.updates]
     missing = [each for each in record.members(attempt.participants) if each not in came]
     return [
@@ -330,7 +359,46 @@ def _round_row(record: JobRecord, number: int, found: RoundRecord) -> list[objec
         merge.hospital_id if merge else ("void" if found.merges else ""),
         _ids(sorted(merge.attested)) if merge else "",
         "yes" if merge and merge.final else "",
+        "; ".join(_notes(record, found, attempt)),
     ]
+
+
+def _notes(record: JobRecord, found: RoundRecord, attempt: Attempt) -> list[str]:
+    """What is out of the ordinary in a round."""
+    notes = []
+    if attempt.drawing:
+        notes.append("groups " + ", ".join(_ids(group) for group in record.groups(attempt)))
+    for one in found.attempts.values():
+        notes += [f"hospital {each} was dropped" for each in one.dropped]
+    for each in found.merges:
+        if each.voided:
+            notes.append(f"the merge of hospital {each.hospital_id} was voided")
+    return notes
+
+
+def _challenges_table(record: JobRecord) -> Any:
+    return table(
+        [">round", "by", ">chunk", "proven"],
+        (
+            (each.round, f"hospital {each.challenger_id}", each.chunk_index, "yes" if each.proven else "no")
+            for each in record.challenges
+        ),
+        title="Challenges",
+    )
+
+
+def _bond_document(bond: Bond | None) -> dict[str, Any] | None:
+    """A bond that is locked; None when none is: before, after, or because it was lost."""
+    if bond is None or not bond.exists:
+        return None
+    return {"token": bond.token, "amount": str(bond.amount)}
+
+
+def _bond_words(found: JobOverview, hospital_id: int) -> str:
+    bond = found.bonds.get(hospital_id)
+    if bond is None or not bond.exists:
+        return "none"
+    return f"{tokens(bond.amount)} locked"
 
 
 def _ending(found: JobOverview) -> str:
@@ -341,6 +409,14 @@ def _ending(found: JobOverview) -> str:
     if args["passed"]:
         return f"Finished: {right}. Version {found.job.model_id}@{args['version']} is its outcome."
     return f"Finished: {right}. The gate of {found.job.gate_bps / 100:g} % was not passed; no version came of it."
+
+
+def _merge_words(spec: JobSpec) -> str:
+    merge = spec.merge
+    step = "" if merge.server_step == 1 << 16 else f", server step {merge.server_step / (1 << 16):g}"
+    if merge.groups == 1:
+        return f"{merge.rule} over all{step}"
+    return f"{merge.rule} across at most {merge.groups} groups of at least three, drawn each round{step}"
 
 
 def _parameters(parameters: dict[str, Any]) -> str:
