@@ -18,6 +18,7 @@ from protocol.errors import DevnetError
 
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "SALUS_DAEMON"
+LOOPBACK = "127.0.0.1"
 POLL_SECONDS = 0.05
 LOG_TAIL_LINES = 15
 
@@ -30,7 +31,7 @@ def free_port(preferred: int | None = None, taken: Collection[int] = ()) -> int:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(("127.0.0.1", port))
+                probe.bind((LOOPBACK, port))
             except OSError:
                 continue
             found = int(probe.getsockname()[1])
@@ -84,10 +85,10 @@ def tail(log: Path) -> str:
     return "\n".join([f"Its log, {log}, ends with:", *lines])
 
 
-def answers(port: int) -> bool:
-    """Whether anything listens on a loopback port."""
+def answers(port: int, address: str = LOOPBACK) -> bool:
+    """Whether anything listens on a port of this machine."""
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((address, port)) == 0
 
 
 class Daemon:

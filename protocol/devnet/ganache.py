@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from protocol.chain.rpc import Rpc
-from protocol.devnet.daemon import Daemon, answers, tool
+from protocol.devnet.daemon import LOOPBACK, Daemon, answers, tool
 from protocol.errors import ChainError, InvalidInput
 
 CHAIN_ID = 1337
@@ -16,14 +16,14 @@ BLOCK_GAS_LIMIT = 30_000_000
 class Ganache(Daemon):
     """A chain that mines each transaction at once and keeps its blocks in `folder`. It knows no private key."""
 
-    def __init__(self, folder: Path, log: Path) -> None:
+    def __init__(self, folder: Path, log: Path, address: str = LOOPBACK) -> None:
         super().__init__("ganache", folder, log)
-        self.port = 0
+        self.address, self.port = address, 0
 
     @property
     def url(self) -> str:
         """URL of its JSON-RPC."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
     @property
     def rpc(self) -> Rpc:
@@ -34,7 +34,7 @@ class Ganache(Daemon):
         """Starts the process; `wait_ready` waits for it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         options = {
-            "--server.host": "127.0.0.1",
+            "--server.host": self.address,
             "--server.port": self.port,
             "--chain.chainId": CHAIN_ID,
             "--chain.networkId": CHAIN_ID,
@@ -56,7 +56,7 @@ class Ganache(Daemon):
 
     def _answers(self) -> bool:
         # A bare connection first: the client repeats a refused one for seconds.
-        if not answers(self.port):
+        if not answers(self.port, self.address):
             return False
         try:
             return int(self.rpc.request("eth_chainId"), 16) == CHAIN_ID

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from protocol.chain.accounts import Signer
 from protocol.chain.deployment import Deployment
-from protocol.devnet.daemon import free_port
+from protocol.devnet.daemon import LOOPBACK, free_port
 from protocol.devnet.deploy import ETHER, FUNDS_ETHER, Accounts, deploy
 from protocol.devnet.ganache import CHAIN_ID, Ganache
 from protocol.devnet.jsipfs import JsIpfs
@@ -50,15 +50,17 @@ class Status:
 
 
 class Devnet:
-    """The development network whose state lies in ``home`` (by custom ``.salus/devnet``)."""
+    """The development network whose state lies in ``home`` (by custom ``.salus/devnet``).
 
-    def __init__(self, home: Path) -> None:
+    ``address``: where others reach the chain and the daemon's peers reach it; by default nobody does."""
+
+    def __init__(self, home: Path, address: str = LOOPBACK) -> None:
         self.home = home.resolve()
         self.network_file = self.home / "network.json"
         self.deployment_file = self.home / "deployment.json"
         self.accounts = Accounts(self.home / "keystore", self.home / "password")
-        self.chain = Ganache(self.home / "chain", self.home / "chain.log")
-        self.ipfs = JsIpfs(self.home / "ipfs", self.home / "ipfs.log")
+        self.chain = Ganache(self.home / "chain", self.home / "chain.log", address)
+        self.ipfs = JsIpfs(self.home / "ipfs", self.home / "ipfs.log", address)
         self._ports_file = self.home / "ports.json"
         if self._ports_file.exists():
             self._use_ports(json.loads(self._ports_file.read_text()))

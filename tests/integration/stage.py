@@ -316,11 +316,11 @@ class Stage:
 
     def finish(self, job_id: int, timeout: float = 60) -> JobRecord:
         """Waits until a job has ended well; returns its record."""
-        self.wait_until(lambda: self._has_ended(job_id), timeout, f"the end of job {job_id}")
-        assert self.job(job_id).status == JobStatus.FINISHED, self._scene()
+        self.wait_until(lambda: self.has_ended(job_id), timeout, f"the end of job {job_id}")
+        assert self.job(job_id).status == JobStatus.FINISHED, self.scene()
         return self.record(job_id)
 
-    def _has_ended(self, job_id: int) -> bool:
+    def has_ended(self, job_id: int) -> bool:
         """Whether a job has ended. Once every report is in, only the window in which fraud can be proved is left: the
         chain's clock is moved over it."""
         job, record = self.jobs.job_and_round(job_id)
@@ -336,7 +336,7 @@ class Stage:
         for job_id in range(1, self.jobs.job_count() + 1):
             if self.job(job_id).status == JobStatus.REPORTING:
                 self.start(*self.hospitals)
-                self.wait_until(lambda job_id=job_id: self._has_ended(job_id), 60, f"the end of job {job_id}")
+                self.wait_until(lambda job_id=job_id: self.has_ended(job_id), 60, f"the end of job {job_id}")
             elif self.job(job_id).status not in ENDED:
                 Jobs(self.chain.with_signer(self.researcher)).cancel(job_id)
 
@@ -383,10 +383,10 @@ class Stage:
         }
 
     def salus(
-        self, *words: str, home: Path | None = None, timeout: float = 60
+        self, *words: str, home: Path | None = None, timeout: float = 60, ipfs_api: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Runs a command to its end."""
-        command = [sys.executable, "-m", HONEST, *self.options(home or self.folder), *words]
+        command = [sys.executable, "-m", HONEST, *self.options(home or self.folder, ipfs_api), *words]
         return subprocess.run(
             command,
             cwd=ROOT,
@@ -460,7 +460,7 @@ class Stage:
         """Returns once the condition holds; fails with what the nodes say when it does not in time."""
         deadline = time.monotonic() + timeout
         while not condition():
-            assert time.monotonic() < deadline, f"{what}: not within {timeout:g} s\n{self._scene()}"
+            assert time.monotonic() < deadline, f"{what}: not within {timeout:g} s\n{self.scene()}"
             time.sleep(POLL_SECONDS)
 
     def wait_for_submits(self, job_id: int, round: int, actors: Iterable[Actor], attempt: int = 1) -> None:
@@ -478,7 +478,7 @@ class Stage:
     def others(self, *actors: Actor) -> Sequence[Actor]:
         return [each for each in self.hospitals if each not in actors]
 
-    def _scene(self) -> str:
+    def scene(self) -> str:
         lines = []
         for job_id in range(1, self.jobs.job_count() + 1):
             job = self.job(job_id)
