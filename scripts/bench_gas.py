@@ -16,12 +16,15 @@ from rich.table import Table
 
 from protocol.chain import duo
 from protocol.chain.consents import Consents, Permission, Purpose
-from protocol.chain.jobs import Jobs, Proposal
+from protocol.chain.enums import Rule
+from protocol.chain.jobs import Jobs, MergeRule, Proposal
 from protocol.chain.models import Models
 from protocol.chain.rewards import Rewards, Split
+from protocol.learning.merge import ONE
 
 SIZES = (3, 6, 9, 12, 18)
 ROUNDS = 3
+LANES = 400_000
 # ChainLearn's published figures. Its submit checks no consent.
 PUBLISHED = {"register": 174_764, "submit": 252_464, "round": 901_265}
 LIMITS = {"register": 120_000, "submit": 95_000, "round": 390_000}
@@ -100,6 +103,7 @@ def _propose(stage: Stage, size: int) -> int:
         min_hospitals=3,
         max_hospitals=size,
         gate_bps=7_000,
+        merge=MergeRule(lanes=LANES, server_step=ONE, rule=Rule.MEAN, groups=1, masked=True),
         phases=PHASES,
         reward_token=chain.address("RewardToken"),
         reward_amount=REWARD_WEI,

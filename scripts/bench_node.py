@@ -2,8 +2,8 @@
 
     python scripts/bench_node.py SPANS.jsonl [arguments of salus]
 
-Only parts of the main thread are noted, and a part inside another one is the other's time, but for a merge, which
-fetches while it sums: so no moment is noted twice. Each line: name, first and last moment (seconds of the machine's
+Only parts of the main thread are noted, and a part inside another one is the other's time: so no moment is noted twice.
+Each line: name, first and last moment (seconds of the machine's
 monotonic clock, which all processes share), round.
 """
 
@@ -23,15 +23,16 @@ from protocol.cli import main
 from protocol.content import merkle
 from protocol.content.ipfs import Ipfs
 from protocol.learning import metrics, train
-from protocol.node import worker
+from protocol.node import checks, updates
 from protocol.node.journal import Journal
 
 # Where the parts of a round live: owner, attribute, name of the part.
 PARTS: list[tuple[Any, str, str]] = [
     (train, "train", "train"),
     (metrics, "evaluate", "evaluate"),
-    (worker, "quantise", "quantise"),
-    (worker, "merge", "merge"),
+    (updates, "quantise", "quantise"),
+    (updates, "mask", "mask"),
+    (checks, "merge", "merge"),
     (merkle, "chunk_root", "chunk root"),
     (Journal, "write", "journal"),
     (Ipfs, "add", "pin"),
@@ -44,16 +45,14 @@ PARTS: list[tuple[Any, str, str]] = [
 ]
 # Of the calls (self, job, round, …).
 ROUND_ARGUMENT = {"submit": 2, "post": 2}
-INTERRUPTED = "merge"
 
 
 class Spans:
-    """Writes down what runs, as it ends or is interrupted by a part of its own."""
+    """Writes down what runs, as it ends."""
 
     def __init__(self, path: Path) -> None:
         self.file = path.open("w", encoding="utf-8", buffering=1)
-        self.running: list[str] = []
-        self.since = 0.0
+        self.running = False
 
     def watch(self, owner: Any, attribute: str, name: str) -> None:
         """From now on notes each call of ``owner.attribute``."""
@@ -61,25 +60,17 @@ class Spans:
 
         @functools.wraps(original)
         def noted(*args: Any, **named: Any) -> Any:
-            inner = self.running and self.running[-1] != INTERRUPTED
-            if inner or threading.current_thread() is not threading.main_thread():
+            if self.running or threading.current_thread() is not threading.main_thread():
                 return original(*args, **named)
-            self._turn(self.running[-1] if self.running else None)
-            self.running.append(name)
+            self.running, began = True, time.monotonic()
             try:
                 return original(*args, **named)
             finally:
-                self._turn(name, args[ROUND_ARGUMENT[name]] if name in ROUND_ARGUMENT else None)
-                self.running.pop()
+                self.running = False
+                number = args[ROUND_ARGUMENT[name]] if name in ROUND_ARGUMENT else None
+                self.file.write(json.dumps([name, began, time.monotonic(), number]) + "\n")
 
         setattr(owner, attribute, noted)
-
-    def _turn(self, name: str | None, number: int | None = None) -> None:
-        """Ends what ran until now, if anything did, and begins what runs from now."""
-        now = time.monotonic()
-        if name is not None:
-            self.file.write(json.dumps([name, self.since, now, number]) + "\n")
-        self.since = now
 
 
 if __name__ == "__main__":

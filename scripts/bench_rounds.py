@@ -47,6 +47,7 @@ WORDS = {
     "train": "local training",
     "evaluate": "evaluate on held-out records",
     "quantise": "quantise",
+    "mask": "mask",
     "journal": "journal, synced to the disk",
     "pin": "pin on IPFS",
     "submit": "submit: estimate, sign, send, receipt",
@@ -182,7 +183,14 @@ def _wait(
     }
     deadline = time.monotonic() + patience_seconds
     began: tuple[int, dict[str, float]] | None = None
-    while (job := jobs.job(job_id)).status != JobStatus.FINISHED:
+    passed = False
+    while True:
+        job, record = jobs.job_and_round(job_id)
+        if job.status == JobStatus.FINISHED:
+            break
+        if not passed and job.status == JobStatus.REPORTING and record.submitted == record.participants:
+            stage.pass_window()
+            passed = True
         if job.status == JobStatus.RUNNING and job.round > warm_up:
             now = job.round, {name: _processor_seconds(pids) for name, pids in groups.items()}
             began, ended = began or now, now

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from protocol.chain import duo
 from protocol.chain.accounts import Signer
+from protocol.chain.bonds import Bonds
 from protocol.chain.client import Chain, Receipt
 from protocol.chain.consents import ANYONE, Consents, Terms
 from protocol.chain.datasets import Datasets, Version
@@ -23,7 +24,7 @@ from protocol.chain.deployment import Deployment
 from protocol.chain.duo import Permission
 from protocol.chain.enums import Support
 from protocol.chain.hospitals import Funds, Hospitals
-from protocol.chain.jobs import Jobs, Phases
+from protocol.chain.jobs import NO_KEY, Jobs, Phases
 from protocol.chain.votes import Call, Votes
 from protocol.client import create_model, propose_job, register_dataset
 from protocol.content.ipfs import Ipfs
@@ -31,9 +32,11 @@ from protocol.content.vectors import VectorRef
 from protocol.data.dataset import Dataset
 from protocol.data.schema import DataSchema
 from protocol.data.splits import HospitalRecords
+from protocol.deposits import bond_token
 from protocol.devnet import Devnet
 from protocol.devnet.deploy import HOLDERS
 from protocol.learning import train
+from protocol.learning.masks import JobKey
 from protocol.spec import JobSpec
 from protocol.templates import Template
 
@@ -41,6 +44,8 @@ YEAR_SECONDS = 365 * 86_400
 # Nothing here waits for a deadline; they only must not pass.
 PHASES = Phases.of_seconds(3_600)
 REWARD_WEI = 1_000 * 10**18
+# Nobody unlocks between the jobs of a bench.
+BONDS_EACH = 100
 
 
 @dataclass
@@ -111,7 +116,17 @@ class Stage:
         self.decide(calls, f"Admit {', '.join(each.name for each in new)}")
         for each in new:
             each.hospital_id, _ = Hospitals(self.chain).role_of(each.admin.address)
+            self.deposit(each)
         return new
+
+    def deposit(self, hospital: Hospital) -> None:
+        """Deposits enough for the bonds of all jobs."""
+        chain = self.as_(hospital.admin)
+        token, amount = bond_token(chain)
+        chain.send("RewardToken", "mint", hospital.admin.address, BONDS_EACH * amount)
+        bonds = Bonds(chain)
+        bonds.approve(token.address, BONDS_EACH * amount)
+        self.paid("Bonds.deposit", bonds.deposit(hospital.hospital_id, BONDS_EACH * amount))
 
     def _newcomer(self, name: str) -> Hospital:
         funds = Funds(*(Signer.from_key(secrets.token_bytes(32)).address for _ in range(3)))
@@ -187,6 +202,10 @@ class Stage:
 
     # -- jobs --------------------------------------------------------------------------------------------------------
 
+    def pass_window(self) -> None:
+        """Moves the chain's clock over the window in which a merge can be proved false."""
+        self.devnet.advance_time(PHASES.check + 1)
+
     def propose(self, template: Template, schema: DataSchema, **changes: Any) -> tuple[int, int, JobSpec]:
         """Creates a model and proposes a job on it, its reward in escrow: job id, model id, spec."""
         chain = self.as_(self.researcher)
@@ -228,20 +247,27 @@ class RoundGas:
 
 @dataclass
 class Play:
-    """A job on the stage whose steps are taken one after the other, each by whoever may take it."""
+    """A job on the stage whose steps are taken one after the other, each by whoever may take it. ``keys``: the mask
+    keys of the hospitals, empty when the job is not masked."""
 
     stage: Stage
     job_id: int
     hospitals: Sequence[Hospital]
     standing: bytes = bytes(32)
+    keys: list[JobKey] = field(init=False)
+
+    def __post_init__(self) -> None:
+        masked = Jobs(self.stage.chain).job(self.job_id).merge.masked
+        self.keys = [JobKey.new() for _ in self.hospitals] if masked else []
 
     def _as(self, hospital: Hospital) -> Jobs:
         return Jobs(self.stage.as_(hospital.operator))
 
     def enrol(self, dataset_version: int = 1) -> None:
         """Everybody enrols, and round 1 opens."""
-        for each in self.hospitals:
-            receipt = self._as(each).enrol(self.job_id, each.consent_id, dataset_version)
+        for index, each in enumerate(self.hospitals):
+            key = self.keys[index].public if self.keys else NO_KEY
+            receipt = self._as(each).enrol(self.job_id, each.consent_id, dataset_version, key)
             self.stage.paid("TrainingJobs.enrol", receipt)
         self.stage.paid("TrainingJobs.open", self._as(self.hospitals[0]).open(self.job_id))
 
@@ -271,8 +297,13 @@ class Play:
         self.stage.paid("TrainingJobs.report", receipt)
 
     def finish(self, state: VectorRef) -> Receipt:
-        """Ends the job; returns the receipt, whose JobFinished names the version."""
+        """Ends the job once the window of its last merge is over, and frees the bonds; returns the receipt of the end,
+        whose JobFinished names the version."""
+        self.stage.pass_window()
         receipt = self._as(self.hospitals[0]).finish(self.job_id, state)
+        for each in self.hospitals:
+            unlocked = Bonds(self.stage.as_(each.operator)).unlock(self.job_id, each.hospital_id)
+            self.stage.paid("Bonds.unlock", unlocked)
         return self.stage.paid("TrainingJobs.finish", receipt)
 
 

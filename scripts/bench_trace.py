@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from fractions import Fraction
 from statistics import median
 from typing import Any
 
@@ -20,6 +22,8 @@ from protocol.data.splits import HELD_OUT, TRAIN
 from protocol.demo.data import DemoData
 from protocol.errors import SalusError
 from protocol.learning import metrics, train, zoo
+from protocol.learning.context import RoundContext
+from protocol.learning.masks import mask
 from protocol.learning.merge import merge, quantise, weights
 from protocol.spec import PROTOCOL, JobSpec
 from protocol.trace import trace
@@ -30,8 +34,8 @@ REPEATS = 3
 
 
 def run(stage: Stage, data: DemoData, large: dict[str, Any]) -> dict[str, Any]:
-    """Plays a job of fifty rounds with real updates, releases its version, and traces it; then traces the ``large``
-    version that the bench of rounds left."""
+    """Plays a job of fifty rounds with real updates, masked, releases its version, and traces it; then traces the
+    ``large`` version that the bench of rounds left."""
     spec, model_id, version = _played(stage, data)
     stage.decide([Call("ModelRegistry", "release", (model_id, version))], f"Release {model_id}@{version}")
     return {
@@ -92,8 +96,13 @@ def _played(stage: Stage, data: DemoData) -> tuple[JobSpec, int, int]:
             )
             for index, (own, share) in enumerate(zip(records, shares, strict=True))
         ]
+        context = _context(play, number, layout.lanes, vectors.reference(state).root, shares)
         state = merge(state, [updates], spec.merge.server_step)
-        refs = [vectors.put_vector(stage.ipfs, update) for update in updates]
+        masked = [
+            mask(update, context, hospital.hospital_id, key)
+            for update, hospital, key in zip(updates, hospitals, play.keys, strict=True)
+        ]
+        refs = [vectors.put_vector(stage.ipfs, update) for update in masked]
         last = vectors.put_vector(stage.ipfs, state)
         play.round(number, refs, last)
     for index, (hospital, dataset) in enumerate(zip(hospitals, datasets, strict=True)):
@@ -102,6 +111,24 @@ def _played(stage: Stage, data: DemoData) -> tuple[JobSpec, int, int]:
         document = canonical.dumps({"protocol": PROTOCOL, **place, **measured.to_dict()})
         play.report(index, measured.correct, measured.total, stage.ipfs.add(document))
     return spec, model_id, play.finish(last).event("JobFinished").args["version"]
+
+
+def _context(play: Play, number: int, lanes: int, base: bytes, shares: Sequence[Fraction]) -> RoundContext:
+    """What the masks of a round are bound to."""
+    deployment = play.stage.chain.deployment
+    return RoundContext(
+        chain_id=deployment.chain_id,
+        genesis=deployment.genesis_hash,
+        contract=play.stage.chain.address("TrainingJobs"),
+        job_id=play.job_id,
+        round=number,
+        attempt=1,
+        base=base,
+        hospitals=tuple(each.hospital_id for each in play.hospitals),
+        weights=tuple((share.numerator, share.denominator) for share in shares),
+        mask_keys=tuple(key.public for key in play.keys),
+        lanes=lanes,
+    )
 
 
 def show(result: dict[str, Any], console: Console) -> None:
