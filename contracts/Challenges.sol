@@ -13,7 +13,6 @@ import {Lanes} from "./libraries/Lanes.sol";
 /// @notice See `IChallenges`. No owner and no storage: what it says follows from the claim and the chain alone.
 contract Challenges is IChallenges {
     using Chunks for Chunks.Way;
-    using Lanes for uint256[64];
 
     /// @inheritdoc IChallenges
     function challenge(ITrainingJobs jobs, Claim calldata claim) external returns (bool proven) {
@@ -36,99 +35,93 @@ contract Challenges is IChallenges {
         view
         returns (bool isFalse, bytes32 accumulator)
     {
-        accumulator = _requireStanding(jobs, claim);
         ITrainingJobs.MergeRule memory rule = jobs.mergeRule(claim.jobId);
         if (claim.chunkIndex >= Chunks.count(rule.lanes)) revert NoSuchChunk(claim.chunkIndex, rule.lanes);
-        _requireChunks(claim, Chunks.way(rule.lanes, claim.chunkIndex), _stateBefore(jobs, claim));
-        isFalse = _differs(claim, rule);
-    }
+        Chunks.Way memory way = Chunks.way(rule.lanes, claim.chunkIndex);
 
-    /// @dev That the claim's updates, in this order and these groups, and its next state are the merge that stands.
-    function _requireStanding(ITrainingJobs jobs, Claim calldata claim) private view returns (bytes32 accumulator) {
-        accumulator = Digests.attempt(claim.jobId, claim.round, claim.attempt, claim.labels);
-        unchecked {
-            for (uint256 i; i < claim.parts.length; ++i) {
-                Part calldata part = claim.parts[i];
-                accumulator = Digests.update(accumulator, part.index, part.update);
-            }
-        }
+        uint256[] memory sources;
+        (accumulator, sources) = _readParts(claim, way);
         bytes32 digest = Digests.merge(claim.jobId, claim.round, claim.attempt, accumulator, claim.next);
         if (digest != jobs.mergeDigest(claim.jobId, claim.round)) revert WrongClaim(claim.jobId, claim.round);
+        uint256 before = way.prove(claim.before, _rootBefore(jobs, claim));
+        if (before == 0) revert BadChunk(sources.length);
+        uint256 claimed = way.prove(claim.claimed, claim.next.root);
+        if (claimed == 0) revert BadChunk(sources.length + 1);
+
+        uint256[64][] memory groups = _sumGroups(claim.labels, sources);
+        if (rule.rule == ITrainingJobs.Rule.Median) Lanes.median(groups);
+        else Lanes.mean(groups);
+        isFalse = !Lanes.isNext(
+            _read(claimed),
+            _read(before),
+            groups[0],
+            rule.serverStep,
+            uint256(rule.lanes) - uint256(claim.chunkIndex) * Chunks.LANES
+        );
+    }
+
+    /// @dev The accumulator of the updates in the order of the claim, and where their chunks begin in the calldata; from
+    /// bit 32 on, whose they are.
+    function _readParts(Claim calldata claim, Chunks.Way memory way)
+        private
+        view
+        returns (bytes32 accumulator, uint256[] memory sources)
+    {
+        accumulator = Digests.attempt(claim.jobId, claim.round, claim.attempt, claim.labels);
+        sources = new uint256[](claim.parts.length);
+        unchecked {
+            for (uint256 i; i < sources.length; ++i) {
+                Part calldata part = claim.parts[i];
+                uint8 index = part.index;
+                accumulator = Digests.update(accumulator, index, part.update);
+                uint256 source = way.prove(part.chunk, part.update.root);
+                if (source == 0) revert BadChunk(i);
+                sources[i] = uint256(index) << 32 | source;
+            }
+        }
     }
 
     /// @dev Chunk root of the state that the round's updates were added to.
-    function _stateBefore(ITrainingJobs jobs, Claim calldata claim) private view returns (bytes32) {
+    function _rootBefore(ITrainingJobs jobs, Claim calldata claim) private view returns (bytes32) {
         uint32 jobId = claim.jobId;
         if (claim.round == 1) {
             ITrainingJobs.Job memory job = jobs.job(jobId);
             return jobs.models().version(job.modelId, job.baseVersion).state.root;
         }
         Previous calldata before = claim.previous;
-        // Round 0 has no merge: what the claim describes is a round from 1.
+        // The claim describes a merge that stands, and none does in round 0.
         uint16 round = claim.round - 1;
         bytes32 digest = Digests.merge(jobId, round, before.attempt, before.accumulator, before.state);
         if (digest != jobs.mergeDigest(jobId, round)) revert WrongClaim(jobId, round);
         return before.state.root;
     }
 
-    function _requireChunks(Claim calldata claim, Chunks.Way memory way, bytes32 before) private view {
-        unchecked {
-            uint256 n = claim.parts.length;
-            for (uint256 i; i < n; ++i) {
-                Part calldata part = claim.parts[i];
-                if (!way.leadsTo(part.chunk, part.update.root)) revert BadChunk(i);
-            }
-            if (!way.leadsTo(claim.before, before)) revert BadChunk(n);
-            if (!way.leadsTo(claim.claimed, claim.next.root)) revert BadChunk(n + 1);
-        }
-    }
-
-    /// @dev Whether a lane of the claimed chunk is not what the rule gives; beyond the last lane that is zero.
-    function _differs(Claim calldata claim, ITrainingJobs.MergeRule memory rule) private pure returns (bool) {
-        unchecked {
-            uint256[64][] memory groups = _sumGroups(claim);
-            if (rule.rule == ITrainingJobs.Rule.Median) Lanes.median(groups);
-            else Lanes.mean(groups);
-            uint256 lanes = uint256(rule.lanes) - claim.chunkIndex * Chunks.LANES;
-            return !_read(claim.claimed).isNext(_read(claim.before), groups[0], rule.serverStep, lanes);
-        }
-    }
-
     /// @dev The sum of each group that has a part in the merge.
-    function _sumGroups(Claim calldata claim) private pure returns (uint256[64][] memory sums) {
+    function _sumGroups(uint192 labels, uint256[] memory sources) private pure returns (uint256[64][] memory sums) {
         unchecked {
             uint256[16] memory sizes;
             uint256 count;
-            for (uint256 i; i < claim.parts.length; ++i) {
-                if (++sizes[Groups.labelOf(claim.labels, claim.parts[i].index)] == 1) ++count;
+            for (uint256 i; i < sources.length; ++i) {
+                if (++sizes[Groups.labelOf(labels, sources[i] >> 32)] == 1) ++count;
             }
-            uint256[][16] memory sources;
+            uint256[][16] memory groups;
             for (uint256 label; label < 16; ++label) {
-                if (sizes[label] != 0) sources[label] = new uint256[](sizes[label]);
+                if (sizes[label] != 0) groups[label] = new uint256[](sizes[label]);
             }
-            for (uint256 i; i < claim.parts.length; ++i) {
-                Part calldata part = claim.parts[i];
-                uint256 label = Groups.labelOf(claim.labels, part.index);
-                sources[label][--sizes[label]] = _start(part.chunk);
+            for (uint256 i; i < sources.length; ++i) {
+                uint256 label = Groups.labelOf(labels, sources[i] >> 32);
+                groups[label][--sizes[label]] = uint32(sources[i]);
             }
             sums = new uint256[64][](count);
             for (uint256 label; label < 16; ++label) {
-                if (sources[label].length != 0) sums[--count] = Lanes.sum(sources[label]);
+                if (groups[label].length != 0) sums[--count] = Lanes.sum(groups[label]);
             }
         }
     }
 
-    function _read(Chunk calldata chunk) private pure returns (uint256[64] memory) {
+    function _read(uint256 source) private pure returns (uint256[64] memory) {
         uint256[] memory sources = new uint256[](1);
-        sources[0] = _start(chunk);
+        sources[0] = source;
         return Lanes.sum(sources);
-    }
-
-    /// @dev Where the bytes of a chunk begin in the calldata. `Chunks` has checked how many there are.
-    function _start(Chunk calldata chunk) private pure returns (uint256 source) {
-        bytes calldata lanes = chunk.lanes;
-        assembly ("memory-safe") {
-            source := lanes.offset
-        }
     }
 }

@@ -13,11 +13,11 @@ library Chunks {
     /// @notice The way from one chunk to the root: the same for every vector of that many lanes.
     /// @param head tag, lanes and index, as a leaf begins: nine bytes, the highest of the word.
     /// @param steps how many siblings a path has.
-    /// @param rights bit i: at step i the sibling is on the left.
+    /// @param turns bit i + 5: at step i the sibling is on the left. One more bit, the highest, stands after the last.
     struct Way {
         uint256 head;
         uint256 steps;
-        uint256 rights;
+        uint256 turns;
     }
 
     /// @notice How many chunks hold `lanes` lanes.
@@ -34,42 +34,45 @@ library Chunks {
             uint256 place = index;
             for (uint256 nodes = count(lanes); nodes > 1; nodes = (nodes + 1) >> 1) {
                 if (place ^ 1 < nodes) {
-                    found.rights |= (place & 1) << found.steps;
+                    found.turns |= (place & 1) << (found.steps + 5);
                     ++found.steps;
                 }
                 place >>= 1;
             }
+            found.turns |= 1 << (found.steps + 5);
         }
     }
 
-    /// @notice Whether `chunk` has the right size and its path leads to `root`.
-    function leadsTo(Way memory self, IChallenges.Chunk calldata chunk, bytes32 root) internal view returns (bool) {
+    /// @notice Where in the calldata the bytes of `chunk` begin. Zero when it is of another size, or its path does not lead
+    /// to `root`.
+    function prove(Way memory self, IChallenges.Chunk calldata chunk, bytes32 root)
+        internal
+        view
+        returns (uint256 source)
+    {
         bytes calldata lanes = chunk.lanes;
         bytes32[] calldata path = chunk.path;
-        if (lanes.length != BYTES || path.length != self.steps) return false;
-        uint256 rights = self.rights << 5;
+        if (lanes.length != BYTES || path.length != self.steps) return 0;
         bytes32 found = _leaf(self.head, lanes);
+        uint256 turns = self.turns;
         // `abi.encodePacked` would take new memory for each node, and twice the gas.
         assembly ("memory-safe") {
             // Beyond the free memory pointer: a byte for the tag, then the two hashes of a node, on a multiple of 64, so
             // that one bit tells left from right. Each hash is written where the next node wants it.
             let left := and(add(mload(0x40), 0x5f), not(0x3f))
-            let tagged := sub(left, 1)
-            mstore8(tagged, 1)
-            let place := or(left, and(rights, 0x20))
+            mstore8(sub(left, 1), 1)
+            let place := or(left, and(turns, 0x20))
             mstore(place, found)
             let hashed := 1
-            let sibling := path.offset
-            for { let end := add(sibling, shl(5, path.length)) } lt(sibling, end) { sibling := add(sibling, 0x20) } {
+            for { let sibling := path.offset } gt(turns, 0x3f) { sibling := add(sibling, 0x20) } {
                 mstore(xor(place, 0x20), calldataload(sibling))
-                rights := shr(1, rights)
-                place := or(left, and(rights, 0x20))
-                hashed := and(hashed, staticcall(gas(), 2, tagged, 65, place, 0x20))
+                turns := shr(1, turns)
+                place := or(left, and(turns, 0x20))
+                hashed := and(staticcall(gas(), 2, sub(left, 1), 65, place, 0x20), hashed)
             }
             if iszero(hashed) { revert(0, 0) }
-            found := mload(place)
+            source := mul(lanes.offset, eq(mload(place), root))
         }
-        return found == root;
     }
 
     function _leaf(uint256 head, bytes calldata lanes) private view returns (bytes32 leaf) {

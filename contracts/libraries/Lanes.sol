@@ -9,6 +9,7 @@ pragma solidity 0.8.30;
 library Lanes {
     uint256 internal constant QUADS = 64;
     uint256 private constant WORD = 32;
+    uint256 private constant PAIR = 2 * WORD;
     uint256 private constant CHUNK = 32 * WORD;
     /// @dev The lower half of each field of 16, 32 and 64 bits.
     uint256 private constant LOWER_8 = 0x00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff;
@@ -27,23 +28,38 @@ library Lanes {
         unchecked {
             (uint256 first, uint256 end) = _span(sources);
             uint256 quad = _start(quads);
-            for (uint256 at; at < CHUNK; at += WORD) {
-                // Bytes at even and at odd places, 16 bits each: nothing is carried before all are added.
+            for (uint256 at; at < CHUNK; at += PAIR) {
+                // Bytes at even and at odd places, 16 bits each: nothing is carried before all are added. Two words at a
+                // time, since the loop costs as much as the sums.
                 uint256 even;
                 uint256 odd;
+                uint256 nextEven;
+                uint256 nextOdd;
                 for (uint256 source = first; source < end; source += WORD) {
-                    uint256 word = _given(_load(source) + at);
+                    uint256 place = _load(source) + at;
+                    uint256 word = _given(place);
                     even += (word >> 8) & LOWER_8;
                     odd += word & LOWER_8;
+                    word = _given(place + WORD);
+                    nextEven += (word >> 8) & LOWER_8;
+                    nextOdd += word & LOWER_8;
                 }
-                // Each lane is low + (high << 16), of which the lower half may carry into the upper.
-                uint256 low = ((even >> 16) & LOWER_16) + (((odd >> 16) & LOWER_16) << 8);
-                uint256 high = (even & LOWER_16) + ((odd & LOWER_16) << 8) + ((low >> 16) & LOWER_16);
-                uint256 lanes = (low & LOWER_16 | (high & LOWER_16) << 16) ^ (ZEROS | ZEROS << 32);
-                _store(quad, (lanes >> 32) & LOWER_32);
-                _store(quad + WORD, lanes & LOWER_32);
-                quad += 2 * WORD;
+                _settle(quad, even, odd);
+                _settle(quad + PAIR, nextEven, nextOdd);
+                quad += 2 * PAIR;
             }
+        }
+    }
+
+    /// @dev Writes the two quads of a word from the sums of its bytes.
+    function _settle(uint256 place, uint256 even, uint256 odd) private pure {
+        unchecked {
+            // Each lane is low + (high << 16), of which the lower half may carry into the upper.
+            uint256 low = ((even >> 16) & LOWER_16) + (((odd >> 16) & LOWER_16) << 8);
+            uint256 high = (even & LOWER_16) + ((odd & LOWER_16) << 8) + ((low >> 16) & LOWER_16);
+            uint256 lanes = (low & LOWER_16 | (high & LOWER_16) << 16) ^ (ZEROS | ZEROS << 32);
+            _store(place, (lanes >> 32) & LOWER_32);
+            _store(place + WORD, lanes & LOWER_32);
         }
     }
 
@@ -53,17 +69,16 @@ library Lanes {
             uint256 n = groups.length;
             if (n == 1) return;
             (uint256 first, uint256 end) = _span(groups);
-            for (uint256 at; at < QUADS * WORD; at += WORD) {
+            for (uint256 at; at < QUADS * WORD; at += PAIR) {
                 uint256 total;
+                uint256 nextTotal;
                 for (uint256 group = first; group < end; group += WORD) {
-                    total += _load(_load(group) + at);
+                    uint256 place = _load(group) + at;
+                    total += _load(place);
+                    nextTotal += _load(place + WORD);
                 }
-                // Each was raised by 2^31, and so is the mean.
-                _store(
-                    _load(first) + at,
-                    (total >> 192) / n << 192 | uint64(total >> 128) / n << 128 | uint64(total >> 64) / n << 64
-                        | uint64(total) / n
-                );
+                _store(_load(first) + at, _quotient(total, n));
+                _store(_load(first) + at + WORD, _quotient(nextTotal, n));
             }
         }
     }
@@ -75,29 +90,43 @@ library Lanes {
             uint256 n = groups.length;
             if (n == 1) return;
             (uint256 first, uint256 end) = _span(groups);
-            uint256[] memory sorted = new uint256[](n);
+            uint256[] memory sorted = new uint256[](2 * n);
             (uint256 least, uint256 most) = _span(sorted);
-            uint256 lower = least + (n - 1) / 2 * WORD;
-            for (uint256 at; at < QUADS * WORD; at += WORD) {
+            uint256 lower = least + (n - 1) / 2 * PAIR;
+            for (uint256 at; at < QUADS * WORD; at += PAIR) {
+                // Two quads at a time, one behind the other.
                 uint256 place = least;
                 for (uint256 group = first; group < end; group += WORD) {
-                    _store(place, _load(_load(group) + at));
-                    place += WORD;
+                    uint256 source = _load(group) + at;
+                    _store(place, _load(source));
+                    _store(place + WORD, _load(source + WORD));
+                    place += PAIR;
                 }
                 // The largest of those left rises to their end, until the lower middle is in its place.
-                for (uint256 last = most - WORD; last >= lower; last -= WORD) {
+                for (uint256 last = most - PAIR; last >= lower; last -= PAIR) {
                     uint256 largest = _load(least);
-                    for (place = least; place < last; place += WORD) {
-                        uint256 other = _load(place + WORD);
+                    uint256 nextLargest = _load(least + WORD);
+                    for (place = least; place < last; place += PAIR) {
+                        uint256 other = _load(place + PAIR);
                         uint256 excess = _excess(largest, other);
                         _store(place, largest - excess);
                         largest = other + excess;
+                        other = _load(place + PAIR + WORD);
+                        excess = _excess(nextLargest, other);
+                        _store(place + WORD, nextLargest - excess);
+                        nextLargest = other + excess;
                     }
                     _store(last, largest);
+                    _store(last + WORD, nextLargest);
                 }
                 uint256 middle = _load(lower);
-                if (n & 1 == 0) middle = ((middle + _load(lower + WORD)) >> 1) & LOWER_32;
+                uint256 nextMiddle = _load(lower + WORD);
+                if (n & 1 == 0) {
+                    middle = ((middle + _load(lower + PAIR)) >> 1) & LOWER_32;
+                    nextMiddle = ((nextMiddle + _load(lower + PAIR + WORD)) >> 1) & LOWER_32;
+                }
                 _store(_load(first) + at, middle);
+                _store(_load(first) + at + WORD, nextMiddle);
             }
         }
     }
@@ -140,6 +169,14 @@ library Lanes {
             // It is set where a lane is beyond the greatest.
             uint256 beyond = (lanes + (BIT_63 - BIT_32)) & BIT_63;
             return (lanes | (beyond - (beyond >> 63))) & LOWER_32;
+        }
+    }
+
+    /// @dev floor(sum / n) in each field. Where each of n lanes was raised by 2^31, so is their mean.
+    function _quotient(uint256 total, uint256 n) private pure returns (uint256) {
+        unchecked {
+            return (total >> 192) / n << 192 | uint64(total >> 128) / n << 128 | uint64(total >> 64) / n << 64
+                | uint64(total) / n;
         }
     }
 
