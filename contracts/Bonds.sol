@@ -5,6 +5,7 @@ import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {IBonds} from "./interfaces/IBonds.sol";
 import {IHospitalRegistry} from "./interfaces/IHospitalRegistry.sol";
@@ -15,13 +16,19 @@ import {ITrainingJobs} from "./interfaces/ITrainingJobs.sol";
 contract Bonds is IBonds, Ownable, ReentrancyGuard {
     using SafeERC20 for IERC20;
 
+    /// @dev `Bond` in one slot, since whoever enrols pays for it.
+    struct StoredBond {
+        bool exists;
+        address token;
+        uint88 amount;
+    }
+
     IHospitalRegistry public immutable hospitals;
 
     mapping(address jobs => bool) public isJobs;
-    address private _token;
-    uint256 private _amount;
+    StoredBond private _asked;
     mapping(uint32 hospitalId => mapping(address token => uint256)) private _free;
-    mapping(address jobs => mapping(uint256 jobAndHospital => Bond)) private _bonds;
+    mapping(address jobs => mapping(uint256 jobAndHospital => StoredBond)) private _bonds;
     mapping(address token => uint256) private _owedToDao;
     mapping(address token => uint256) private _held;
 
@@ -31,8 +38,7 @@ contract Bonds is IBonds, Ownable, ReentrancyGuard {
 
     /// @inheritdoc IBonds
     function setBond(address token, uint256 amount) external onlyOwner {
-        _token = token;
-        _amount = amount;
+        _asked = StoredBond({exists: true, token: token, amount: SafeCast.toUint88(amount)});
         emit BondSet(token, amount);
     }
 
@@ -44,7 +50,7 @@ contract Bonds is IBonds, Ownable, ReentrancyGuard {
 
     /// @inheritdoc IBonds
     function deposit(uint32 hospitalId, uint256 amount) external nonReentrant {
-        address token = _token;
+        address token = _asked.token;
         // Without a token the DAO asks for no bond.
         if (amount == 0 || token == address(0)) revert NothingToPay();
         // Reverts when there is no such hospital.
@@ -77,21 +83,22 @@ contract Bonds is IBonds, Ownable, ReentrancyGuard {
     /// @inheritdoc IBonds
     function lock(uint32 jobId, uint32 hospitalId) external {
         if (!isJobs[msg.sender]) revert NotJobs(msg.sender);
-        Bond storage bond_ = _bonds[msg.sender][_key(jobId, hospitalId)];
-        if (bond_.exists) return;
-        (address token, uint256 amount) = (_token, _amount);
-        uint256 free = _free[hospitalId][token];
-        if (free < amount) revert BondTooSmall(hospitalId, token, free, amount);
+        uint256 key = _key(jobId, hospitalId);
+        if (_bonds[msg.sender][key].exists) return;
+        StoredBond memory asked = _asked;
+        asked.exists = true;
+        uint256 free = _free[hospitalId][asked.token];
+        if (free < asked.amount) revert BondTooSmall(hospitalId, asked.token, free, asked.amount);
 
-        _free[hospitalId][token] = free - amount;
-        (bond_.exists, bond_.token, bond_.amount) = (true, token, amount);
-        emit Locked(msg.sender, jobId, hospitalId, token, amount);
+        _free[hospitalId][asked.token] = free - asked.amount;
+        _bonds[msg.sender][key] = asked;
+        emit Locked(msg.sender, jobId, hospitalId, asked.token, asked.amount);
     }
 
     /// @inheritdoc IBonds
     function slash(uint32 jobId, uint32 hospitalId, uint32 to) external {
         // No need to ask whether the caller is a jobs contract: it reaches only bonds that it locked itself.
-        Bond memory bond_ = _bonds[msg.sender][_key(jobId, hospitalId)];
+        StoredBond memory bond_ = _bonds[msg.sender][_key(jobId, hospitalId)];
         if (!bond_.exists) return;
 
         delete _bonds[msg.sender][_key(jobId, hospitalId)];
@@ -103,7 +110,7 @@ contract Bonds is IBonds, Ownable, ReentrancyGuard {
 
     /// @inheritdoc IBonds
     function unlock(address jobs, uint32 jobId, uint32 hospitalId) external {
-        Bond memory bond_ = _bonds[jobs][_key(jobId, hospitalId)];
+        StoredBond memory bond_ = _bonds[jobs][_key(jobId, hospitalId)];
         if (!bond_.exists) revert NotLocked(jobId, hospitalId);
         uint40 until = ITrainingJobs(jobs).bondsFreeAt(jobId);
         if (block.timestamp < until) revert StillLocked(jobId, until);
@@ -127,12 +134,13 @@ contract Bonds is IBonds, Ownable, ReentrancyGuard {
 
     /// @inheritdoc IBonds
     function bond() external view returns (address token, uint256 amount) {
-        return (_token, _amount);
+        return (_asked.token, _asked.amount);
     }
 
     /// @inheritdoc IBonds
     function bondOf(address jobs, uint32 jobId, uint32 hospitalId) external view returns (Bond memory) {
-        return _bonds[jobs][_key(jobId, hospitalId)];
+        StoredBond memory found = _bonds[jobs][_key(jobId, hospitalId)];
+        return Bond({exists: found.exists, token: found.token, amount: found.amount});
     }
 
     /// @inheritdoc IBonds

@@ -42,7 +42,7 @@ interface IBonds {
     /// @notice Nothing to deposit, to withdraw or to pay.
     error NothingToPay();
 
-    /// @notice Sets what a bond is from now on. Only the timelock.
+    /// @notice Sets what a bond is from now on; its amount fits in 88 bits. Only the timelock.
     function setBond(address token, uint256 amount) external;
 
     /// @notice Allows or stops a jobs contract. Only the timelock. Bonds that it locked can still be slashed and freed.

@@ -189,7 +189,7 @@ class Play:
         job = self.job
         round_ = job["round"]
         slot = self.slot(round_)
-        ring = [i for i in range(len(self.members)) if slot["submitted"] & job["present"] >> i & 1]
+        ring = [i for i in range(len(self.members)) if (slot["submitted"] & job["present"]) >> i & 1]
         return ring[(round_ + slot["voids"] + turn) % len(ring)]
 
     def merge(self, index: int | None = None, state: tuple[bytes, bytes] | None = None) -> Any:

@@ -136,7 +136,7 @@ def test_the_gate_is_passed_exactly(play):
 def test_not_before_all_reports_are_in(play, reverts):
     play.report(0)
     with reverts("ReportsMissing", play.job_id, bits(1, 2)):
-        play.finish()
+        play.finish(at_once=True)
 
 
 def test_or_their_time_is_over(play, chain):
@@ -189,11 +189,25 @@ def test_the_last_merge_must_be_final(start, chain, reverts):
     play.play_all()
     play.report(play.slot(1)["merger"] - 1)
     chain.mine(timestamp=play.job["since"] + play.phases.report)
-    with reverts("NotFinal", play.job_id, 1):
-        play.finish()
-    chain.mine(timestamp=play.job["since"] + play.phases.check)
+    with reverts("WindowOpen", play.job_id, play.job["since"] + play.phases.check):
+        play.finish(at_once=True)
     tx = play.finish()
     assert tx.events["RoundFinal"] == {"jobId": play.job_id, "round": 1}
+
+
+def test_not_while_fraud_can_be_proved(play, chain, jobs, reverts):
+    """Invariant 5: also when all reports are in and two thirds attest. Bonds are free from then on."""
+    for index in range(3):
+        play.report(index)
+    free = play.job["since"] + play.phases.check
+    assert play.job["finalRounds"] == 2
+    chain.mine(timestamp=free - 10)
+    with reverts("WindowOpen", play.job_id, free):
+        play.finish(at_once=True)
+    assert jobs.bondsFreeAt(play.job_id) == 2**40 - 1
+    chain.mine(timestamp=free)
+    tx = play.finish()
+    assert jobs.bondsFreeAt(play.job_id) == tx.timestamp
 
 
 def test_only_the_state_that_was_merged(play, reverts):

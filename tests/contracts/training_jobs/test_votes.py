@@ -181,13 +181,17 @@ def test_a_lying_merge_is_void_and_the_next_merger_is_believed(start):
     assert tuple(play.slot(2)) == (0, 0, 0, 0, 0, 1, 0, 0)
     assert bytes(play.job["accumulator"]) == accumulator
 
-    # One place further: 2 merges before 0, and the liar comes last.
-    assert [play.next_merger(turn) for turn in range(3)] == [2, 0, 1]
-    play.merge(2)
+    # One place further, among those who have a bond: the liar lost its own to the DAO.
+    assert tx.events["Slashed"]["hospitalId"] == 2
+    assert tx.events["Slashed"]["to"] == 0
+    assert play.job["present"] == bits(0, 2)
+    assert [play.next_merger(turn) for turn in range(2)] == [0, 2]
+    play.merge(0)
     assert play.standing(1) == merge_digest(play.job_id, 1, 1, accumulator, play.state(1))
     assert play.slot(1)["voids"] == 1
     assert play.slot(2)["attempt"] == 2
-    assert play.slot(2)["attested"] == bits(2)
+    assert play.slot(2)["attested"] == bits(0)
+    assert play.slot(2)["participants"] == bits(0, 2)
     assert bytes(play.job["accumulator"]) == first_accumulator(play.job_id, 2, 2)
     play.submit_all()
     assert play.job["finalRounds"] == 1
@@ -215,7 +219,7 @@ def test_a_void_ends_a_pause(start, consents):
     play.reject(0)
     tx = play.reject(2)
     assert (play.status, play.round, play.job["since"]) == (Status.RUNNING, 1, tx.timestamp)
-    play.merge(2)
+    play.merge(0)
     assert play.slot(2)["attempt"] == 0
 
 
@@ -228,6 +232,7 @@ def test_a_void_takes_reports_back(start):
     play.reject(0)
     play.reject(2)
     assert (play.status, play.round) == (Status.RUNNING, 1)
+    play.rejoin(1)
     play.merge(2)
     assert play.status == Status.REPORTING
     for index in range(4):
@@ -239,14 +244,13 @@ def test_a_void_takes_reports_back(start):
 def test_a_second_lie_is_void_too(start):
     play = start(3, rounds=1)
     play.submit_all()
-    for liar, judges in ((1, (0, 2)), (2, (0, 1))):
+    for liar, judges in ((1, (0, 2)), (0, (1, 2))):
         play.merge(liar, state=LIE)
         for judge in judges:
             play.reject(judge)
     assert play.slot(1)["voids"] == 2
-    play.merge(0)
-    for index in range(3):
-        play.report(index)
+    play.merge(2)
+    play.report(2)
     assert play.finish().events["JobFinished"]["version"] == 2
 
 
