@@ -105,6 +105,7 @@ def run(
         "parameters": zoo.layout(spec.model, spec.state).lanes,
         "hospitals": len(hospitals),
         "privacy": spec.privacy.mechanism,
+        "local_epochs": spec.training.local_epochs,
         "job_id": job_id,
         "job_rounds": rounds,
         "rounds": measured,

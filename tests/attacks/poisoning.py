@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -17,6 +17,7 @@ from tests.attacks.federation import Behaviour, Federation, Rules, Seen
 
 SEEDS = (1, 2, 3)
 MANY = 18
+ATTACKERS = (0, 6, 12)
 CLIP = 0.5
 NO_BOUND = Rules("mean")
 CLIPPED = Rules(f"mean, clip {CLIP}", clip_norm=CLIP)
@@ -71,6 +72,13 @@ class ScaledPastClip(Scaled):
         return saturated(self.factor * update.astype(np.int64))
 
 
+class AnotherJobs(Behaviour):
+    """Sends what was masked for another job: to this one, uniformly random numbers."""
+
+    def send(self, update: np.ndarray, seen: Seen) -> np.ndarray:
+        return seen.random.integers(INT32_MIN, INT32_MAX, len(update), np.int32, endpoint=True)
+
+
 class Noise(Behaviour):
     """A free rider: random numbers of the size that a round changes the model by."""
 
@@ -98,12 +106,14 @@ def _last_step(seen: Seen) -> np.ndarray:
     return seen.states[-1].astype(np.float64) - seen.states[-2]
 
 
+WORST = "sign flip and x100 (modified node)"
 POISONINGS: dict[str, Behaviour] = {
     "label flip (poisoned records, honest node)": LabelFlip(),
     "scaling x100, before the node's own clip": Scaled(100),
     "sign flip (modified node)": SignFlip(),
     "scaling x100, after the clip (modified node)": ScaledPastClip(100),
-    "sign flip and x100 (modified node)": ScaledPastClip(-100),
+    WORST: ScaledPastClip(-100),
+    "an update masked for another job, or copied (modified node)": AnotherJobs(),
 }
 FREE_RIDERS: dict[str, Behaviour] = {
     "noise of the size of a round's change": Noise(),
@@ -129,6 +139,24 @@ def eighteen() -> tuple[str, Federation]:
     schema = breast_cancer.schema(hospitals)
     title = f"Wisconsin breast cancer, dealt out to {MANY} hospitals"
     return title, Federation.of(parts, schema, Template.load("breast-cancer"))
+
+
+def run(say: Callable[[str], None]) -> dict[str, Any]:
+    """All tables: one of four hospitals attacks, three of eighteen do, and from how many on the median gives way."""
+    title, note, federation = four()
+    largest = int(np.argmax(federation.shares))
+    say(f"False updates of one of four hospitals ({title})")
+    result: dict[str, Any] = {
+        "four": {"title": title, "note": note, **table(federation, [largest], {**POISONINGS, **FREE_RIDERS})}
+    }
+    title, federation = eighteen()
+    say(f"False updates of {len(ATTACKERS)} of {MANY} hospitals")
+    result["eighteen"] = {"title": title, **table(federation, ATTACKERS, {**POISONINGS, **FREE_RIDERS})}
+    result["threshold"] = {
+        str(count): table(federation, ATTACKERS[:count], {WORST: POISONINGS[WORST]})["cells"][WORST]
+        for count in range(1, len(ATTACKERS) + 1)
+    }
+    return result
 
 
 def table(federation: Federation, attackers: Sequence[int], attacks: dict[str, Behaviour]) -> dict[str, Any]:
