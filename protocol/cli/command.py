@@ -6,9 +6,12 @@ refusal or failure, or a check that does not hold; 2 wrong usage; 130 stopped by
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 import traceback
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
 
@@ -22,6 +25,7 @@ INTERRUPTED = 130
 
 _AS_JSON = "salus.json"
 _VERBOSE = "salus.verbose"
+_JOB = re.compile(r"\bjob (\d+)")
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +114,32 @@ def remember_verbose(ctx: click.Context, _param: click.Parameter, value: int) ->
     handler.setFormatter(_Plain("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(handlers=[handler], force=True)
     logging.getLogger("protocol").setLevel(level)
+
+
+def log_in_json() -> None:
+    """One JSON document a line from now on, for programs that collect logs."""
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_AsJson())
+
+
+class _AsJson(logging.Formatter):
+    """``at``, ``level``, ``source``, ``message``; ``event``, the same for all messages of a kind; ``job`` where it is
+    about one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = plain(record.getMessage())
+        document: dict[str, object] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "source": record.name.removeprefix("protocol."),
+            "event": str(record.msg),
+            "message": message,
+        }
+        if job := _JOB.search(message):
+            document["job"] = int(job[1])
+        if record.exc_info:
+            document["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(document)
 
 
 class _Plain(logging.Formatter):

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import threading
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import click
 
 from protocol.cli.arguments import EXISTING_FILE, signing
-from protocol.cli.command import Group
+from protocol.cli.command import Group, log_in_json
 from protocol.cli.output import PRIVACY_NONE, Result, done, facts, table
 from protocol.cli.session import Session
 from protocol.errors import NodeError
@@ -36,15 +37,31 @@ def node() -> None:
     "--policy", "policy_file", type=EXISTING_FILE, required=True, help="The hospital's admission policy."
 )
 @click.option("--until-idle", is_flag=True, help="End when every job that the node joined has ended.")
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    envvar="SALUS_METRICS_PORT",
+    show_envvar=True,
+    help="Serve /metrics (Prometheus) and /healthz on this port of 127.0.0.1.",
+)
+@click.option("--log-json", is_flag=True, help="Log one JSON document a line.")
 @click.pass_obj
 def run(
-    session: Session, account: str, password_file: Path | None, policy_file: Path, until_idle: bool
+    session: Session,
+    account: str,
+    password_file: Path | None,
+    policy_file: Path,
+    until_idle: bool,
+    metrics_port: int | None,
+    log_json: bool,
 ) -> Result:
     """Run the node until Ctrl-C or SIGTERM. It may be killed at any point and started again.
 
-    Needs outbound connections only. Datasets, journal and status lie in --home. A job with privacy: none is joined only
-    if the policy allows that mechanism in so many words; its updates then lie unmasked on IPFS.
+    Needs outbound connections only, and opens no port unless it is told to serve metrics. Datasets, journal and status
+    lie in --home. A job with privacy: none is joined only if the policy allows that mechanism in so many words; its
+    updates then lie unmasked on IPFS.
     """
+    from protocol.node.metrics import Endpoint
     from protocol.node.node import Node
     from protocol.node.policy import Policy
 
@@ -54,7 +71,10 @@ def run(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     logging.getLogger("protocol").setLevel(logging.INFO)
-    started.run(stop, until_idle=until_idle)
+    if log_json:
+        log_in_json()
+    with nullcontext() if metrics_port is None else Endpoint(started, metrics_port):
+        started.run(stop, until_idle=until_idle)
     document = {
         "hospital_id": started.hospital_id,
         "jobs": {str(job_id): progress for job_id, progress in started.status.jobs.items()},

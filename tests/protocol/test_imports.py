@@ -42,6 +42,7 @@ HOME_OF = {
     "cryptography": ("data", "learning.masks", "chain.accounts", "node.job_keys"),
     "sklearn": ("data", "learning"),
     "matplotlib": ("demo",),
+    "prometheus_client": ("node.metrics",),
     "brownie": (),
 }
 

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from click.testing import Result as Outcome
 
-from protocol.cli.command import Command, remember_verbose
+from protocol.cli.command import Command, log_in_json, remember_verbose
 from protocol.cli.output import Result
 from protocol.errors import Refused
 
@@ -125,3 +125,29 @@ def test_the_log_of_what_strangers_wrote_cannot_steer_the_terminal_either() -> N
     (handler,) = logging.getLogger().handlers
     assert "\x1b" not in handler.format(line)
     assert "evil" in handler.format(line)
+
+
+def as_json(name: str, message: str, *args: object) -> str:
+    run(lambda: Result({}, []), "toy")
+    log_in_json()
+    (handler,) = logging.getLogger().handlers
+    record = logging.LogRecord(name, logging.INFO, "worker.py", 1, message, args, None)
+    record.created = 0.0
+    return handler.format(record)
+
+
+def test_a_log_for_programs_is_one_document_a_line() -> None:
+    assert json.loads(as_json("protocol.node.worker", "%s: job %s, gas %s", "submit", 7, 88_000)) == {
+        "at": "1970-01-01T00:00:00.000+00:00",
+        "level": "info",
+        "source": "node.worker",
+        "event": "%s: job %s, gas %s",
+        "message": "submit: job 7, gas 88000",
+        "job": 7,
+    }
+
+
+def test_a_log_for_programs_keeps_to_one_line_whatever_a_stranger_wrote() -> None:
+    line = as_json("protocol.node.node", "refused: %s", "\x1b]0;evil\x07\nsecond line")
+    assert "\n" not in line
+    assert "\x1b" not in json.loads(line)["message"]
