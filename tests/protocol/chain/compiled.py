@@ -30,6 +30,7 @@ CONTRACTS = {
     "contracts/RewardPool.sol": "RewardPool",
     "contracts/Bonds.sol": "Bonds",
     "contracts/Challenges.sol": "Challenges",
+    "contracts/libraries/Proposals.sol": "Proposals",
     "contracts/TrainingJobs.sol": "TrainingJobs",
     "contracts/development/DevToken.sol": "DevToken",
     "@openzeppelin/contracts/governance/TimelockController.sol": "TimelockController",
