@@ -1,4 +1,5 @@
-"""The figures of Salus: masking and merge, gas, time of a round and of Flower's, trace, accuracy.
+"""The figures of Salus: masking and merge, gas, time of a round and of Flower's, trace, accuracy, and accuracy
+against epsilon.
 
     make bench
 
@@ -18,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import bench_accuracy
+import bench_eighteen
 import bench_flower
 import bench_gas
 import bench_masks
+import bench_privacy
 import bench_rounds
 import bench_trace
 from bench_stage import Stage
@@ -50,16 +53,20 @@ def main() -> None:
     ):
         result["rounds"] = _timed(result, "rounds", lambda: bench_rounds.run(stage, data))
         bench_rounds.show(result["rounds"], console)
-        flower = functools.partial(bench_flower.run, data, result["rounds"], console.print)
+        flower = functools.partial(bench_flower.run, stage, data, result["rounds"], console.print)
         result["flower"] = _timed(result, "flower", flower)
         bench_flower.show(result["flower"], console)
         result["trace"] = _timed(result, "trace", lambda: bench_trace.run(stage, data, result["rounds"]))
         bench_trace.show(result["trace"], console)
         result["gas"] = _timed(result, "gas", lambda: bench_gas.run(stage))
         bench_gas.show(result["gas"], console)
+        result["eighteen"] = _timed(result, "eighteen", lambda: bench_eighteen.run(stage, data))
+        bench_eighteen.show(result["eighteen"], console)
     try:
         result["accuracy"] = _timed(result, "accuracy", bench_accuracy.run)
         bench_accuracy.show(result["accuracy"], console)
+        result["privacy"] = _timed(result, "privacy", bench_privacy.run)
+        bench_privacy.show(result["privacy"], console)
     except DataUnavailable as missing:
         console.print(f"[yellow]No accuracy table: {missing}[/yellow]")
     result["machine_after"] = machine()

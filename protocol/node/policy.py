@@ -33,6 +33,7 @@ class Policy:
     the hospital enrols (training uses one core). ``max_round_seconds``: how long it may take; longer is stopped.
     ``max_memory_mib``: the whole process, estimated before and enforced by the system.
     ``researchers``: addresses that may propose; empty: any whom the consent's terms allow.
+    ``differential_privacy``: whether a job must train with it.
     ``bond_again``: whether the node may post a second bond to come back to a job in which the hospital lost one.
     """
 
@@ -48,6 +49,7 @@ class Policy:
     max_memory_mib: int = 4096
     max_round_seconds: int = 600
     bond_again: bool = False
+    differential_privacy: bool = False
 
     @classmethod
     def load(cls, path: Path) -> Policy:
@@ -117,6 +119,8 @@ class Policy:
             reasons.append(f"purpose {spec.purpose.permission} is not allowed here ({_list(self.purposes)})")
         if spec.privacy.mechanism not in self.privacy:
             reasons.append(f"privacy: {spec.privacy.mechanism} is not allowed here ({_list(self.privacy)})")
+        if self.differential_privacy and spec.privacy.dp is None:
+            reasons.append("it trains without differential privacy, which is asked for here")
         if self.researchers and researcher.lower() not in {each.lower() for each in self.researchers}:
             reasons.append(f"researcher {researcher} is not on this hospital's list")
         if spec.rounds > self.max_rounds:

@@ -35,6 +35,7 @@ def test_a_job_within_the_policy_is_admitted() -> None:
         ({"max_local_epochs": 1}, "local epochs"),
         ({"min_hospitals": 30}, "hospitals"),
         ({"max_memory_mib": 1}, "MiB"),
+        ({"differential_privacy": True}, "without differential privacy"),
     ],
 )
 def test_each_limit_refuses_and_says_why(policy: dict[str, object], reason: str) -> None:
