@@ -206,8 +206,8 @@ def show(result: dict[str, Any], console: Console) -> None:
         )
     console.print(table)
     console.print(
-        f"FLamby's split, means of {len(result['seeds'])} seeds with {result['draws']} draws of noise each; epsilon is of"
-        " one record over a hospital's whole job, all rounds.\n"
+        f"FLamby's split, means of {len(result['seeds'])} seeds with {result['draws']} draws of noise each; epsilon is"
+        " of one record over a hospital's whole job, all rounds.\n"
         "own constants: mean of the four hospitals' tests, each normalised with its own training statistics: the"
         " protocol of FLamby's published figures.\n"
         "shared: the same mean, every hospital normalised with Cleveland's, as our schema is; pooled: over all"

@@ -59,7 +59,8 @@ def splitting(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--patient",
-            help="Column that tells patients apart: each is on one side of the split. It is not kept.",
+            help="Column that tells patients apart: each is on one side of the split. Only a keyed hash of it is"
+            " kept, in the dataset's folder.",
         ),
     ):
         command = option(command)
