@@ -77,6 +77,10 @@ lint: setup ## Style of Python and Solidity
 bench: setup ## Gas, round time, accuracy and trace figures
 	@$(PYTHON) scripts/bench.py
 
+.PHONY: attacks
+attacks: setup ## What attacks achieve, without and with what stands against them; writes docs/ATTACKS.md (5 minutes)
+	@$(PYTHON) -m tests.attacks
+
 .PHONY: locks
 locks: ## Resolve pyproject.toml anew into the two requirements locks (5 minutes)
 	@scripts/lock_requirements
