@@ -6,6 +6,7 @@ Jobs(chain).job(3)
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 import time
@@ -79,7 +80,7 @@ class Chain:
         self.clock = Clock(self.rpc, deployment.chain_id, confirmations)
         self.confirmations, self.timeout_seconds = confirmations, timeout_seconds
         self._lock_folder = lock_folder or _common_folder()
-        self._block = "latest"
+        self._block, self._until = "latest", math.inf
         self._use(signer)
 
     def with_signer(self, signer: Signer | DevSigner | None) -> Self:
@@ -93,6 +94,14 @@ class Chain:
         """The same connection; its calls answer as of the end of a block: a recent one, on nodes without an archive."""
         other = self.with_signer(self.signer)
         other._block = hex(block)
+        return other
+
+    def until(self, deadline: float) -> Self:
+        """The same connection; once ``deadline`` (of time.monotonic) has passed it hands over no transaction and raises
+        TransactionLost: for a step that is then somebody else's to take."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other._until = deadline
         return other
 
     def _use(self, signer: Signer | DevSigner | None) -> None:
@@ -210,7 +219,7 @@ class Chain:
     def _send(self, to: str, data: bytes, value_wei: int = 0) -> Receipt:
         self._sender().settle()
         gas = self._estimate(to, data, value_wei)
-        return self._receipt(self._confirmed(self._sender().send(to, data, value_wei, gas)))
+        return self._receipt(self._confirmed(self._sender().send(to, data, value_wei, gas, self._until)))
 
     def _estimate(self, to: str, data: bytes, value_wei: int) -> int:
         try:

@@ -9,6 +9,7 @@ broadcast and receipt may have left one under way: the next one waits for it bef
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -135,10 +136,13 @@ class Outbox:
                 raise self._cannot_pay(value_wei) from error
             raise
 
-    def send(self, to: str, data: bytes, value_wei: int = 0, gas: int | None = None) -> dict[str, Any]:
-        """Sends a call and waits for its receipt, as the node gives it.
+    def send(
+        self, to: str, data: bytes, value_wei: int = 0, gas: int | None = None, until: float = math.inf
+    ) -> dict[str, Any]:
+        """Sends a call and waits for its receipt, as the node gives it. ``until``: time.monotonic after which it is not
+        handed over any more.
 
-        Raises Refused, InsufficientFunds, ChainUnreachable, TransactionLost when it is not mined in time.
+        Raises Refused, InsufficientFunds, ChainUnreachable, TransactionLost when it is not sent or mined in time.
         """
         used = self.estimate(to, data, value_wei) if gas is None else gas
         limit = int(used * GAS_MARGIN) + GAS_EXTRA if data else used
@@ -153,7 +157,7 @@ class Outbox:
         if isinstance(self.signer, DevSigner):
             receipt = self._send_unlocked(call)
         else:
-            receipt = self._send_signed(call, self.signer)
+            receipt = self._send_signed(call, self.signer, until)
         self._watch_funds(receipt)
         if int(receipt["status"], 16) != 1:
             raise self._failed(receipt, call)
@@ -168,7 +172,7 @@ class Outbox:
             raise self._translated(error, call) from error
         return self._receipt_of([sent], None)
 
-    def _send_signed(self, call: Mapping[str, Any], signer: Signer) -> dict[str, Any]:
+    def _send_signed(self, call: Mapping[str, Any], signer: Signer, until: float) -> dict[str, Any]:
         try:
             with self._lock.acquire(timeout=self.timeout_seconds):
                 retrying = Retrying(
@@ -177,7 +181,7 @@ class Outbox:
                     retry=retry_if_exception_type(_Overtaken),
                     reraise=True,
                 )
-                transaction, sent = retrying(self._sign_and_broadcast, call, signer)
+                transaction, sent = retrying(self._sign_and_broadcast, call, signer, until)
         except Timeout:
             raise TransactionLost(
                 f"Another process holds account {signer.address} since {self.timeout_seconds:.0f} s; nothing was sent.",
@@ -185,11 +189,20 @@ class Outbox:
             ) from None
         return self._receipt_of([sent], transaction)
 
-    def _sign_and_broadcast(self, call: Mapping[str, Any], signer: Signer) -> tuple[dict[str, Any], str]:
+    def _sign_and_broadcast(
+        self, call: Mapping[str, Any], signer: Signer, until: float
+    ) -> tuple[dict[str, Any], str]:
         transaction = {**call, "nonce": self._count("pending"), **self.fees.current()}
-        return transaction, self._broadcast(transaction, signer)
+        return transaction, self._broadcast(transaction, signer, until)
 
-    def _broadcast(self, transaction: Mapping[str, Any], signer: Signer, *, replaces: bool = False) -> str:
+    def _broadcast(
+        self,
+        transaction: Mapping[str, Any],
+        signer: Signer,
+        until: float = math.inf,
+        *,
+        replaces: bool = False,
+    ) -> str:
         """Hands the node a signed transaction until it has it; returns the hash.
 
         One whose estimate is stale is estimated again, so that it does not fail on a chain that has moved on; not so
@@ -199,6 +212,11 @@ class Outbox:
             try:
                 if not replaces and self._is_there_or_still_good(sent, transaction):
                     return sent
+                if time.monotonic() > until:
+                    raise TransactionLost(
+                        f"It took too long until a transaction of account {signer.address} could be sent.",
+                        "Look again whether it is still wanted.",
+                    )
                 self.rpc.request("eth_sendRawTransaction", _hex(raw))
             except ChainUnreachable:
                 # The answer is lost, not necessarily the transaction: the same bytes may be handed over again.

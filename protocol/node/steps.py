@@ -11,7 +11,7 @@ passed over.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
 
@@ -19,8 +19,10 @@ from protocol.chain.enums import JobStatus
 from protocol.chain.jobs import Draw, Job, Participant, Round
 
 # Longer than it takes until all see a transaction that is sent now: on a chain that mines at once, and on others.
-TURN_SECONDS = 4
+TURN_SECONDS = 6
 SLOW_TURN_SECONDS = 36
+# How far the time of the newest block may be from that of the others' newest.
+VAGUE_SECONDS = 2
 NO_DRAW = Draw.empty()
 
 
@@ -47,17 +49,19 @@ class Action(Enum):
 @dataclass(frozen=True)
 class Step:
     """What to do next, and why, in words that an operator reads. ``about``: the bit of a doubted hospital, or the round
-    of a challenged merge."""
+    of a challenged merge. ``seconds_left``: of this hospital's turn, after which the step is another's; 0: it takes no
+    turns."""
 
     action: Action
     why: str
     about: int = 0
+    seconds_left: float = 0.0
 
 
 @dataclass(frozen=True)
 class FalseMerge:
-    """The earliest standing merge that is not the one this hospital computes. ``posted_at``: unix seconds.
-    ``provable``: its bytes are here, so that the chain can be shown where it differs."""
+    """The earliest standing merge that is not the one this hospital computes, or the last where that cannot be told.
+    ``posted_at``: unix seconds. ``provable``: its bytes are here, so that the chain can be shown where it differs."""
 
     round: int
     posted_at: int
@@ -159,7 +163,7 @@ def _accusation(view: View) -> Step | None:
     judges = view.round.previous & view.bit and not view.round.attested & view.bit
     is_open = view.job.status in (JobStatus.RUNNING, JobStatus.PAUSED, JobStatus.REPORTING)
     if is_open and false.round == view.job.round - 1 and judges and not view.rejected:
-        why = f"round {false.round}: the merge is not the one computed here, and its state cannot be had"
+        why = f"round {false.round}: the merge is false or cannot be checked, and its bytes cannot be had"
         return Step(Action.REJECT, why, false.round)
     return None
 
@@ -350,12 +354,13 @@ def at(seconds: int) -> str:
 def _in_turn(view: View, since: int, step: Step) -> Step:
     """`step`, if this is this hospital's turn; ``since``: when it was due, 0 for the newest event of the job.
 
-    The second half of a turn is left alone: what is sent there may be seen by the others in the turn after it."""
+    The second half of a turn is for sending: nothing is begun there, and nothing sent at its very end, which the others
+    may see as the turn after it."""
     start = since or view.moved_at
     turn, into = divmod(view.now - start, view.turn_seconds)
     mine = turn % view.job.enrolled == view.me.index and into < view.turn_seconds / 2
     if view.now >= start and mine:
-        return step
+        return replace(step, seconds_left=view.turn_seconds - into - VAGUE_SECONDS)
     return Step(Action.WAIT, f"{step.why}; it is another hospital's turn")
 
 

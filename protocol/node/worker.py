@@ -15,6 +15,7 @@ import numpy as np
 
 from protocol.chain.bonds import Bonds
 from protocol.chain.challenges import Challenges
+from protocol.chain.client import Chain
 from protocol.chain.enums import JobStatus
 from protocol.chain.jobs import Jobs, Look
 from protocol.content import canonical
@@ -63,7 +64,8 @@ class JobWorker:
         self.checks = Checks(history, content, self.spec, self.hospital_id)
         self.bond_again = bond_again
         self.progress = Progress(self.spec.privacy.mechanism)
-        self._open_round, self._begun, self._now, self._look_again_at = 0, 0, 0, 0.0
+        self._open_round, self._begun, self._now = 0, 0, 0
+        self._looked_at, self._look_again_at = 0.0, 0.0
         self._waiting = Step(Action.WAIT, "has not looked at the job yet")
         self._sat_out: dict[str, str] = {}
         self._lost = False
@@ -119,16 +121,16 @@ class JobWorker:
             case Action.ATTEST:
                 self._send("attest", number - 1, self.checks.standing(number - 1).digest)
             case Action.CHALLENGE:
-                receipt = Challenges(self.chain).challenge(self.checks.claim(step.about))
+                receipt = Challenges(self._in_time(step)).challenge(self.checks.claim(step.about))
                 self._paid("challenge", receipt.gas_used)
             case Action.REJECT:
                 self._send("reject", step.about, self.checks.standing(step.about).digest)
             case Action.REPORT:
                 self._report(view)
             case Action.FINISH:
-                self._send("finish", self.checks.standing(view.job.rounds).state)
+                self._send("finish", self.checks.standing(view.job.rounds).state, step=step)
             case Action.OPEN | Action.DRAW | Action.CANCEL | Action.REJOIN:
-                self._send(step.action.value)
+                self._send(step.action.value, step=step)
         return step
 
     def close(self) -> None:
@@ -150,10 +152,12 @@ class JobWorker:
         if (job.round > 1 and last is None) or not self._has_events_of(look):
             return None
         self._begin(job.round)
-        self._now = self.chain.now()
+        self._looked_at, self._now = time.monotonic(), self.chain.now()
         me = self.record.participants[self.hospital_id]
         present = bool(job.present >> me.index & 1)
-        false = self.checks.false_merge()
+        false = self.checks.false_merge() or self.checks.uncheckable(
+            job.round - 1, job.phases.check // 2, self._now
+        )
         bonded = (present and not false) or Bonds(self.chain).bond_of(self.job_id, self.hospital_id).exists
         return View(
             now=self._now,
@@ -286,8 +290,13 @@ class JobWorker:
         self._note(view.job.round, measured.loss, 0.0, state)
         self._send("report", posted.digest, measured.correct, measured.total, digest)
 
-    def _send(self, function: str, *args: object) -> None:
-        receipt = getattr(self.jobs, function)(self.job_id, *args)
+    def _in_time(self, step: Step) -> Chain:
+        """The chain, which takes nothing more once this hospital's turn is over."""
+        return self.chain.until(self._looked_at + step.seconds_left) if step.seconds_left else self.chain
+
+    def _send(self, function: str, *args: object, step: Step | None = None) -> None:
+        jobs = Jobs(self._in_time(step)) if step else self.jobs
+        receipt = getattr(jobs, function)(self.job_id, *args)
         self._paid(function, receipt.gas_used)
 
     def _paid(self, function: str, gas_used: int) -> None:

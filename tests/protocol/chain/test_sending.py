@@ -338,6 +338,12 @@ def test_a_stale_estimate_of_what_the_node_has_by_now_is_no_obstacle(
     assert len(node.sent) == 1
 
 
+def test_nothing_is_handed_over_too_late(node: Node, outbox: Outbox) -> None:
+    with pytest.raises(TransactionLost, match="It took too long"):
+        outbox.send(TO, b"\1", until=0.0)
+    assert node.sent == []
+
+
 def test_what_was_sent_before_is_waited_for(node: Node, outbox: Outbox) -> None:
     node.nonces = [6, 5, 6, 6]
     outbox.settle()

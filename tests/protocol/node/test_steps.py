@@ -131,7 +131,8 @@ def test_while_paused_an_absent_hospital_rejoins_and_a_long_pause_ends_the_job()
     nothing_open = Round(0, 0, ALL, ALL, 0, 1, 0, 2_000)
     assert action(a_view(job=paused, round=nothing_open, live=0b0011)) == Action.REJOIN
     assert action(a_view(index=1, job=paused, round=nothing_open, live=0b0011)) == Action.WAIT
-    assert action(a_view(index=1, job=paused, round=nothing_open, live=0b0011, now=2_300)) == Action.CANCEL
+    over = 2_000 + PHASES.pause + TURN_SECONDS
+    assert action(a_view(index=1, job=paused, round=nothing_open, live=0b0011, now=over)) == Action.CANCEL
 
 
 def test_a_pause_ends_when_enough_are_live_again() -> None:
@@ -193,6 +194,14 @@ def test_steps_that_anyone_may_take_are_taken_in_turn() -> None:
             index for index in range(4) if action(a_view(index=index, round=late, now=now)) == Action.OPEN
         ]
         assert len(acting) <= 1, now
+
+
+def test_a_turn_says_how_long_it_lasts_and_what_is_nobody_elses_has_no_end() -> None:
+    late = Round(ALL, 0b0111, ALL, ALL, 0, 1, 0, 2_000)
+    deadline = 2_000 + PHASES.submit
+    at_first, later = (next_step(a_view(round=late, now=deadline + passed)) for passed in (0, 2))
+    assert 0 < later.seconds_left < at_first.seconds_left < TURN_SECONDS
+    assert next_step(a_view()).seconds_left == 0
 
 
 def test_the_words_name_hospitals_and_deadline() -> None:
