@@ -19,7 +19,7 @@ from protocol.errors import ChainError, ChainUnreachable, InvalidInput, Refused,
 CONNECT_SECONDS = 5
 # Ganache now and then leaves an estimate that runs while a block is mined without an answer, for good. Asked again it
 # answers; and any node may be asked twice.
-ESTIMATE_SECONDS = (2, 6)
+ESTIMATE_SECONDS = (2, 4, 6, 8, 12)
 MAX_BATCH = 100
 
 # Every exception class of web3 falls under one of these: nearest ancestor first.
