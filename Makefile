@@ -53,7 +53,7 @@ demo: setup ## The main job end to end: four hospitals train one model (5 minute
 	@$(PYTHON) -m protocol.cli demo
 
 .PHONY: test
-test: contracts-test python-test ## Every test (some 15 minutes)
+test: contracts-test fuzz-short python-test ## Every test (some 15 minutes)
 
 .PHONY: contracts-test
 contracts-test: setup ## Contract tests on a Ganache of their own; TESTS=FILE for some of them
@@ -67,6 +67,17 @@ else
 	@$(PYTHON) -m pytest -n 2 --dist loadfile tests/protocol
 	@$(PYTHON) -m pytest tests/integration
 endif
+
+# forge counts runs by test: one half has the mean, the other the median. The short form belongs to `make test`.
+RUNS ?= 200000
+.PHONY: fuzz
+fuzz: setup ## Fuzz the challenge of merges with forge; RUNS=2000 for a short form
+	@if [ "$$(uname -sm)" != "Linux x86_64" ]; then echo "fuzz: skipped, forge comes for Linux on x86-64 alone"; \
+	else FOUNDRY_FUZZ_RUNS=$$((($(RUNS) + 1) / 2)) node_modules/.bin/forge test; fi
+
+.PHONY: fuzz-short
+fuzz-short:
+	@$(MAKE) --no-print-directory fuzz RUNS=2000
 
 .PHONY: lint
 lint: setup ## Style of Python and Solidity
