@@ -69,8 +69,8 @@ class LoneChunk:
         self.named = hashlib.sha256(b"cid" + node).digest(), node
         self._chunk = chunk.astype("<i4").tobytes(), path
 
-    def chunk(self, index: int) -> tuple[bytes, list[bytes]]:
-        """The chunk and its path, whatever its index."""
+    def chunk(self, _index: int) -> tuple[bytes, list[bytes]]:
+        """The chunk and its path: it is the only one."""
         return self._chunk
 
 

@@ -42,22 +42,22 @@ def test_it_is_judged_in_every_chunk(posted, check):
 
 
 WRONG_CLAIMS = {
-    "another attempt": lambda claim, done: claim._replace(attempt=3),
-    "other labels": lambda claim, done: claim._replace(labels=0x1010110),
-    "no labels": lambda claim, done: claim._replace(labels=0),
+    "another attempt": lambda claim, _done: claim._replace(attempt=3),
+    "other labels": lambda claim, _done: claim._replace(labels=0x1010110),
+    "no labels": lambda claim, _done: claim._replace(labels=0),
     "another next state": lambda claim, done: claim._replace(
         next=done.before.named, claimed=done.before.chunk(claim.chunk_index)
     ),
-    "another name of the next state": lambda claim, done: claim._replace(next=(b"\x01" * 32, claim.next[1])),
-    "a part missing": lambda claim, done: claim._replace(parts=claim.parts[:-1]),
-    "a part twice": lambda claim, done: claim._replace(parts=[*claim.parts, claim.parts[-1]]),
-    "no parts": lambda claim, done: claim._replace(parts=[]),
-    "another order": lambda claim, done: claim._replace(parts=claim.parts[::-1]),
-    "another hospital": lambda claim, done: with_part(claim, 1, index=2),
+    "another name of the next state": lambda claim, _done: claim._replace(next=(b"\x01" * 32, claim.next[1])),
+    "a part missing": lambda claim, _done: claim._replace(parts=claim.parts[:-1]),
+    "a part twice": lambda claim, _done: claim._replace(parts=[*claim.parts, claim.parts[-1]]),
+    "no parts": lambda claim, _done: claim._replace(parts=[]),
+    "another order": lambda claim, _done: claim._replace(parts=claim.parts[::-1]),
+    "another hospital": lambda claim, _done: with_part(claim, 1, index=2),
     "another update": lambda claim, done: with_part(
         claim, 1, update=done.before.named, chunk=done.before.chunk(claim.chunk_index)
     ),
-    "updates exchanged": lambda claim, done: with_part(
+    "updates exchanged": lambda claim, _done: with_part(
         with_part(claim, 0, update=claim.parts[1][1], chunk=claim.parts[1][2]),
         1,
         update=claim.parts[0][1],
@@ -88,7 +88,7 @@ WRONG_PREVIOUS = {
     "attempt": lambda previous: (8, *previous[1:]),
     "accumulator": lambda previous: (previous[0], b"\x08" * 32, previous[2]),
     "name": lambda previous: (*previous[:2], (b"\x01" * 32, previous[2][1])),
-    "nothing": lambda previous: (0, b"\0" * 32, (b"\0" * 32, b"\0" * 32)),
+    "nothing": lambda _previous: (0, b"\0" * 32, (b"\0" * 32, b"\0" * 32)),
 }
 
 
@@ -122,17 +122,17 @@ def flipped(data, place):
 
 
 BAD_CHUNKS = {
-    "a byte changed": lambda lanes, path, vector: (flipped(lanes, 1_023), path),
-    "a byte short": lambda lanes, path, vector: (lanes[:-1], path),
-    "a byte long": lambda lanes, path, vector: (lanes + b"\0", path),
-    "empty": lambda lanes, path, vector: (b"", path),
-    "a sibling changed": lambda lanes, path, vector: (lanes, [*path[:-1], flipped(path[-1], 0)]),
-    "siblings exchanged": lambda lanes, path, vector: (lanes, [path[1], path[0], *path[2:]]),
-    "path short": lambda lanes, path, vector: (lanes, path[:-1]),
-    "path long": lambda lanes, path, vector: (lanes, [*path, b"\0" * 32]),
-    "no path": lambda lanes, path, vector: (lanes, []),
-    "another chunk": lambda lanes, path, vector: vector.chunk(3),
-    "another chunk on this path": lambda lanes, path, vector: (vector.chunk(3)[0], path),
+    "a byte changed": lambda lanes, path, _vector: (flipped(lanes, 1_023), path),
+    "a byte short": lambda lanes, path, _vector: (lanes[:-1], path),
+    "a byte long": lambda lanes, path, _vector: (lanes + b"\0", path),
+    "empty": lambda _lanes, path, _vector: (b"", path),
+    "a sibling changed": lambda lanes, path, _vector: (lanes, [*path[:-1], flipped(path[-1], 0)]),
+    "siblings exchanged": lambda lanes, path, _vector: (lanes, [path[1], path[0], *path[2:]]),
+    "path short": lambda lanes, path, _vector: (lanes, path[:-1]),
+    "path long": lambda lanes, path, _vector: (lanes, [*path, b"\0" * 32]),
+    "no path": lambda lanes, _path, _vector: (lanes, []),
+    "another chunk": lambda _lanes, _path, vector: vector.chunk(3),
+    "another chunk on this path": lambda _lanes, path, vector: (vector.chunk(3)[0], path),
 }
 
 
