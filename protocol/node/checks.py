@@ -7,6 +7,7 @@ others made it final: it can be proved on the chain for as long as bonds are loc
 from __future__ import annotations
 
 import logging
+import time
 
 import numpy as np
 
@@ -16,9 +17,9 @@ from protocol.chain.jobs import Look
 from protocol.challenge import claim_of, first_difference, state_before
 from protocol.content import vectors
 from protocol.content.vectors import VectorRef
-from protocol.errors import ChainError, NodeError
+from protocol.errors import ChainError, ContentError, IpfsUnreachable, NodeError, WrongLength
 from protocol.learning.merge import merge
-from protocol.node.content import JobContent
+from protocol.node.content import RETRY_SECONDS, JobContent
 from protocol.node.history import JobHistory
 from protocol.node.steps import FalseMerge
 from protocol.record import JobRecord, Merge
@@ -38,6 +39,8 @@ class Checks:
         self.history, self.content, self.spec, self.hospital_id = history, content, spec, hospital_id
         self.chain = history.watch.chain
         self._holds: dict[bytes, bool] = {}
+        self._unchecked_since: dict[bytes, int] = {}
+        self._again_at: dict[bytes, float] = {}
         self._base: VectorRef | None = None
         self._oldest = 0
 
@@ -80,10 +83,18 @@ class Checks:
         return merge(self.state(number - 1), groups, self.spec.merge.server_step, self.spec.merge.rule)
 
     def holds(self, number: int) -> bool:
-        """Whether the standing merge of a round is the one this hospital computes; found out once."""
+        """Whether the standing merge of a round is the one this hospital computes; found out once.
+
+        Raises ContentError or WrongLength while what it takes cannot be had.
+        """
         posted = self.standing(number)
         if posted.digest not in self._holds:
-            computed = self.merged(number)
+            try:
+                computed = self.merged(number)
+            except (ContentError, WrongLength) as error:
+                if not isinstance(error, IpfsUnreachable):
+                    self._unchecked_since.setdefault(posted.digest, self.chain.now())
+                raise
             same = vectors.reference(computed) == posted.state
             if same:
                 self.content.hold(posted.state, computed)
@@ -102,7 +113,10 @@ class Checks:
         self._oldest = self._oldest or max(1, open_round - CHECKED_AGAIN)
         for number in range(open_round - 1, self._oldest - 1, -1):
             posted = self.record.round(number).merge
-            if posted and posted.digest not in self._holds:
+            if posted is None or posted.digest in self._holds:
+                continue
+            if time.monotonic() >= self._again_at.get(posted.digest, 0.0):
+                self._again_at[posted.digest] = time.monotonic() + RETRY_SECONDS
                 self.holds(number)
                 return
 
@@ -115,6 +129,22 @@ class Checks:
                 self.content.collect([posted.state], posted_at)
                 return FalseMerge(number, posted_at, self.content.has(posted.state))
         return None
+
+    def uncheckable(self, number: int, patience: int, now: int) -> FalseMerge | None:
+        """The merge of a round, where for ``patience`` seconds nobody could be found who serves what it was made of:
+        nobody can say that it is true. Where no other hospital's update can be had, the fault is here."""
+        posted = self.record.round(number).merge if number else None
+        if posted is None or posted.hospital_id == self.hospital_id or posted.digest in self._holds:
+            return None
+        since = self._unchecked_since.get(posted.digest)
+        connected = any(
+            self.content.has(update.ref)
+            for update in self.record.round(number).merged_updates
+            if update.hospital_id != self.hospital_id
+        )
+        if since is None or now - since < patience or not connected:
+            return None
+        return FalseMerge(number, self.chain.timestamp(posted.event.block), provable=False)
 
     def claim(self, number: int) -> Claim:
         """What proves that the merge of a round is false; a call that costs nothing has said that it will.

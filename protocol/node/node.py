@@ -99,6 +99,7 @@ class Node:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.workers: dict[int, JobWorker] = {}
         self._ended: set[int] = set()
+        self._reorganisations = 0
         self._again_at: dict[int, float] = {}
         self._retained: dict[int, Retained] = {}
         self._head, self._look_again_at, self._search_at = -1, 0.0, 0.0
@@ -166,9 +167,9 @@ class Node:
 
     def _notice_reorganisations(self) -> None:
         """After one that took back what was read, no job is what it seemed: all are looked at again."""
-        known = len(self.watch.reorganisations)
         self.watch.head()
-        if len(self.watch.reorganisations) > known:
+        if len(self.watch.reorganisations) > self._reorganisations:
+            self._reorganisations = len(self.watch.reorganisations)
             self.status.chain = str(self.watch.reorganisations[-1])
             self._ended.clear()
             self._again_at.clear()

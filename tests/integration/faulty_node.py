@@ -1,6 +1,8 @@
 """A hospital's node that does one thing wrong, named by FAULT in its environment; otherwise the real one.
 
 lie       posts a state with one number altered, at its first merge
+mismatch  submits its first update under another vector's chunk root
+hide      submits its first update and lets nobody have its bytes
 journal   journals an update that no training gives, and dies before it leaves the hospital
 pin       dies between pinning its update and submitting it
 """
@@ -15,8 +17,10 @@ import numpy as np
 from protocol.cli import main
 from protocol.content import vectors
 from protocol.content.vectors import VectorRef
-from protocol.node import node
-from protocol.node.journal import Context, Journal
+from protocol.learning.context import RoundContext
+from protocol.node import joining, node
+from protocol.node.content import JobContent
+from protocol.node.journal import Journal
 from protocol.node.steps import View
 from protocol.node.worker import JobWorker
 
@@ -31,26 +35,47 @@ class LyingWorker(JobWorker):
     lied = False
 
     def _merge(self, view: View) -> None:
-        self.lying, self.lied = not self.lied, True
-        try:
+        if self.lied:
             super()._merge(view)
-        finally:
-            self.lying = False
-
-    def _merged(self, number: int) -> np.ndarray:
-        computed = super()._merged(number)
-        if getattr(self, "lying", False):
-            computed = computed.copy()
-            computed[0] += 1
-        return computed
+            return
+        self.lied = True
+        state = self.checks.merged(view.job.round)
+        state[0] += 1
+        ref = self.content.put(state, is_state=True)
+        self._send("merge", view.job.round, view.round.attempt, ref)
 
 
 class DyingJournal(Journal):
     """Keeps an update that could not be trained again, and takes the process down."""
 
-    def write(self, context: Context, update: np.ndarray) -> None:
+    def write(self, context: RoundContext, update: np.ndarray) -> None:
         super().write(context, update + 1)
         die()
+
+
+class MismatchingContent(JobContent):
+    """Names its first vector by another one's chunk root."""
+
+    done = False
+
+    def put(self, vector: np.ndarray, *, is_state: bool = False) -> VectorRef:
+        ref = super().put(vector, is_state=is_state)
+        if self.done:
+            return ref
+        self.done = True
+        return VectorRef(ref.cid, vectors.reference(vector + 1).root)
+
+
+class HidingContent(JobContent):
+    """Keeps its first vector to itself."""
+
+    done = False
+
+    def put(self, vector: np.ndarray, *, is_state: bool = False) -> VectorRef:
+        if self.done:
+            return super().put(vector, is_state=is_state)
+        self.done = True
+        return self.spool.put(vector)
 
 
 def _put_and_die(*args: object) -> VectorRef:
@@ -62,7 +87,11 @@ def _put_and_die(*args: object) -> VectorRef:
 if __name__ == "__main__":
     match os.environ["FAULT"]:
         case "lie":
-            node.JobWorker = LyingWorker
+            joining.JobWorker = LyingWorker
+        case "mismatch":
+            joining.JobContent = MismatchingContent
+        case "hide":
+            joining.JobContent = HidingContent
         case "journal":
             node.Journal = DyingJournal
         case "pin":

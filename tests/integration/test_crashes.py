@@ -10,7 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from protocol.content import canonical, vectors
 from protocol.content.cid import digest_of
+from protocol.learning.context import RoundContext
+from protocol.learning.masks import mask
+from protocol.node.job_keys import JobKeys
+from protocol.node.places import JobPlace
 from protocol.record import JobRecord
 from protocol.trace import trace
 from tests.integration.stage import PHASES, Actor, Stage, merged_from
@@ -30,8 +35,29 @@ def holds(stage: Stage, record: JobRecord) -> bool:
 
 
 def journalled(actor: Actor, job_id: int) -> Path:
-    (path,) = actor.home.glob(f"journal/*-job{job_id}-round1-attempt1.update")
+    (path,) = actor.home.glob(f"journal/*-job{job_id}/round1-attempt1-*.update")
     return path
+
+
+def masked_digest(stage: Stage, actor: Actor, job_id: int) -> bytes:
+    """The content id of what the actor must send for the update that it has journalled."""
+    head, _, body = journalled(actor, job_id).read_bytes().partition(b"\n")
+    bound = canonical.loads(head)["context"]
+    context = RoundContext(
+        bound["chain_id"],
+        bound["genesis"],
+        bound["contract"],
+        bound["job"],
+        bound["round"],
+        bound["attempt"],
+        bytes.fromhex(bound["base"]),
+        tuple(bound["hospitals"]),
+        tuple(tuple(map(int, each.split("/"))) for each in bound["weights"]),
+        tuple(bytes.fromhex(each) for each in bound["mask_keys"]),
+        bound["lanes"],
+    )
+    key = JobKeys(actor.home / "journal", actor.operator).find(JobPlace.on(stage.chain, job_id))
+    return digest_of(vectors.encode(mask(vectors.decode(body), context, actor.hospital_id, key)))
 
 
 def test_nodes_killed_at_any_moment_go_on(stage: Stage) -> None:
@@ -54,8 +80,8 @@ def test_nodes_killed_at_any_moment_go_on(stage: Stage) -> None:
 
 
 def test_the_journalled_update_is_the_one_that_is_sent(stage: Stage) -> None:
-    """One node is killed once its journal is written, one between pinning and submitting. What they send after that are
-    the journalled bytes, not what they would train now."""
+    """Invariant 11. One node is killed once its journal is written, one between pinning and submitting. What they send
+    after that are the journalled updates under the same masks, not what they would train now."""
     journaller, pinner = stage.hospitals[2:]
     job_id = stage.propose_in_order()
     stage.kill(journaller, pinner)
@@ -63,10 +89,7 @@ def test_the_journalled_update_is_the_one_that_is_sent(stage: Stage) -> None:
     stage.start_faulty(pinner, "pin")
     stage.wait_until(lambda: not journaller.running and not pinner.running, 60, "both ends")
     assert journaller.process.returncode == pinner.process.returncode == -signal.SIGKILL
-    kept = {
-        actor.hospital_id: digest_of(journalled(actor, job_id).read_bytes().partition(b"\n")[2])
-        for actor in (journaller, pinner)
-    }
+    kept = {actor.hospital_id: masked_digest(stage, actor, job_id) for actor in (journaller, pinner)}
     pinned = {actor.name: stage.ipfs.is_pinned(kept[actor.hospital_id]) for actor in (journaller, pinner)}
     assert pinned == {journaller.name: False, pinner.name: True}
     assert stage.submitted(job_id, 1) == set()
@@ -79,9 +102,7 @@ def test_the_journalled_update_is_the_one_that_is_sent(stage: Stage) -> None:
     assert holds(stage, record)
     stage.wait_until(
         lambda: (
-            not [
-                path for actor in (journaller, pinner) for path in actor.home.glob(f"journal/*-job{job_id}-*")
-            ]
+            not [path for actor in (journaller, pinner) for path in actor.home.glob(f"journal/*-job{job_id}")]
         ),
         20,
         "the journals of a job that has ended to be gone",

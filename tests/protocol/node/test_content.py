@@ -1,0 +1,145 @@
+"""Vectors of a job at a hospital: whose fault it is that one cannot be used, and what is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from protocol.content import vectors
+from protocol.content.cid import digest_of
+from protocol.content.spool import Spool
+from protocol.content.vectors import VectorRef
+from protocol.errors import ContentUnavailable, DigestMismatch, IpfsUnreachable, PinFailed
+from protocol.node.content import JobContent
+
+LANES = 300
+
+
+class Daemon:
+    """What an IPFS daemon holds; ``lies``: it serves other bytes; ``down``: it does not answer."""
+
+    def __init__(self) -> None:
+        self.held: dict[bytes, bytes] = {}
+        self.pinned: set[bytes] = set()
+        self.lies = self.down = False
+
+    def add(self, data: bytes) -> bytes:
+        digest = digest_of(data)
+        self.held[digest] = data
+        self.pinned.add(digest)
+        return digest
+
+    def fetch(self, digest: bytes, _max_bytes: int | None = None) -> bytes:
+        if self.down:
+            raise IpfsUnreachable("no daemon")
+        if digest not in self.held:
+            raise ContentUnavailable("nobody serves it")
+        if self.lies:
+            raise DigestMismatch("other bytes")
+        return self.held[digest]
+
+    def pin(self, digest: bytes) -> None:
+        if digest not in self.held:
+            raise PinFailed("not there")
+        self.pinned.add(digest)
+
+    def is_pinned(self, digest: bytes) -> bool:
+        return digest in self.pinned
+
+    def pins(self) -> set[bytes]:
+        return set(self.pinned)
+
+
+@pytest.fixture
+def daemon() -> Daemon:
+    return Daemon()
+
+
+@pytest.fixture
+def content(daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JobContent:
+    monkeypatch.setattr("protocol.node.content.RETRY_SECONDS", 0.0)
+    return JobContent(daemon, Spool(tmp_path), LANES, 1)
+
+
+def a_vector(first: int = 0, lanes: int = LANES) -> np.ndarray:
+    return np.arange(first, first + lanes, dtype=np.int32)
+
+
+def published(daemon: Daemon, vector: np.ndarray) -> VectorRef:
+    return vectors.put_vector(daemon, vector)
+
+
+def test_what_others_publish_is_fetched_once_and_checked(content: JobContent, daemon: Daemon) -> None:
+    ref = published(daemon, a_vector())
+    assert content.collect([ref], now=100) and content.has(ref)
+    daemon.held.clear()
+    assert np.array_equal(content.update(ref).array(), a_vector())
+
+
+def test_another_chunk_root_or_length_is_the_fault_of_its_owner(content: JobContent, daemon: Daemon) -> None:
+    real, other, long = (
+        published(daemon, each) for each in (a_vector(), a_vector(1), a_vector(0, LANES + 1))
+    )
+    mixed = VectorRef(real.cid, other.root)
+    for wrong in (mixed, long):
+        assert not content.collect([wrong], now=100)
+        assert wrong in content.wrong and wrong not in content.missing_since
+
+
+def test_a_daemon_of_our_own_that_lies_or_is_down_accuses_nobody(content: JobContent, daemon: Daemon) -> None:
+    ref = published(daemon, a_vector())
+    daemon.lies = True
+    assert not content.collect([ref], now=100)
+    daemon.lies, daemon.down = False, True
+    assert not content.collect([ref], now=100)
+    assert not content.wrong and not content.missing_since
+
+
+def test_how_long_a_vector_cannot_be_had_is_counted_from_the_first_try(
+    content: JobContent, daemon: Daemon
+) -> None:
+    ref = vectors.reference(a_vector())
+    content.collect([ref], now=100)
+    content.collect([ref], now=130)
+    assert content.missing_since == {ref: 100}
+    published(daemon, a_vector())
+    assert content.collect([ref], now=160)
+    assert content.missing_since == {}
+
+
+def test_one_vector_that_cannot_be_had_holds_up_only_itself(
+    content: JobContent, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("protocol.node.content.RETRY_SECONDS", 1_000.0)
+    gone, there = vectors.reference(a_vector()), published(daemon, a_vector(1))
+    assert not content.collect([gone, there], now=100)
+    assert content.collect([gone, there], now=101) and content.has(there)
+
+
+def test_bytes_that_are_here_are_pinned_though_nobody_serves_them(
+    content: JobContent, daemon: Daemon
+) -> None:
+    ref = published(daemon, a_vector())
+    content.update(ref)
+    daemon.held.clear()
+    daemon.pinned.clear()
+    content.pin_some([ref], enough=lambda: False)
+    assert daemon.held[ref.cid] == vectors.encode(a_vector()) and content.owed([ref]) == []
+
+
+def test_what_no_round_asks_for_leaves_the_disk(content: JobContent, daemon: Daemon, tmp_path: Path) -> None:
+    refs = [published(daemon, a_vector(each)) for each in range(5)]
+    content.collect(refs, now=100)
+    content.state(refs[0])
+    content.keep_only({refs[4]})
+    assert [content.has(ref) for ref in refs] == [False, False, False, False, True]
+    assert len(list(tmp_path.iterdir())) == 1
+    assert np.array_equal(content.state(refs[0]), a_vector())
+
+
+def test_no_more_than_two_states_are_held_in_memory(content: JobContent, daemon: Daemon) -> None:
+    for each in range(5):
+        content.state(published(daemon, a_vector(each)))
+    assert len(content._states) == 2
