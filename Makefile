@@ -52,8 +52,10 @@ abi: compile ## Write the ABIs that the package carries from the compiled contra
 demo: setup ## The main job end to end: four hospitals train one model (5 minutes at first)
 	@$(PYTHON) -m protocol.cli demo
 
+# Two at a time: none keeps two processors busy by itself. What one says is printed when it ends.
 .PHONY: test
-test: contracts-test fuzz-short python-test ## Every test (some 15 minutes)
+test: setup ## Every test (some 15 minutes)
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target python-test contracts-test fuzz-short
 
 .PHONY: contracts-test
 contracts-test: setup ## Contract tests on a Ganache of their own; TESTS=FILE for some of them
@@ -78,6 +80,10 @@ fuzz: setup ## Fuzz the challenge of merges with forge; RUNS=2000 for a short fo
 .PHONY: fuzz-short
 fuzz-short:
 	@$(MAKE) --no-print-directory fuzz RUNS=2000
+
+.PHONY: chaos
+chaos: setup ## A job of 10 rounds under 30 random kills of nodes, chain and IPFS daemon; SEED=n repeats the draws
+	@$(PYTHON) -m tests.integration.chaos $(if $(SEED),--seed $(SEED))
 
 .PHONY: lint
 lint: setup ## Style of Python and Solidity

@@ -37,9 +37,12 @@ DYING = "tests.integration.dying_node"
 DAEMONS = ("chain", "ipfs")
 LONGEST_WAIT_SECONDS, LONGEST_DOWN_SECONDS = 0.6, 0.6
 AIMED = 0.5
-POLL_SECONDS = 0.02
+# Deaths are noticed at once; the chain has more to do than to answer us.
+POLL_SECONDS, LOOK_SECONDS = 0.02, 0.2
 UP_SECONDS = 300
 END_SECONDS = 300
+# Longer than any run. The last check moves the chain's time beyond it.
+RETAIN_SECONDS = 4 * 3600
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ class Chaos:
         self.deaths: Counter[str] = Counter()
         self.points: Counter[str] = Counter()
         self.exits: list[str] = []
-        self.round, self.ended = 0, False
+        self.round, self.ended, self._look_at = 0, False, 0.0
         self._armed: dict[str, str] = {}
         self._start_at: dict[str, tuple[float, str]] = {}
         self._restart: Future[object] | None = None
@@ -174,7 +177,8 @@ class Chaos:
                     self.stage.start(actor, module=DYING, fault=point)
                 else:
                     self.stage.start(actor)
-        if self._restart is None:
+        if self._restart is None and time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + LOOK_SECONDS
             try:
                 job, ended = self.stage.job(self.job_id), self.stage.has_ended(self.job_id)
             except ChainError:
@@ -215,7 +219,7 @@ def unleash(stage: Stage, seed: int, rounds: int, kills: int, say: Callable[[str
     stage.start(*stage.hospitals)
     began = time.monotonic()
     first_block = stage.chain.head() + 1
-    job_id = stage.propose(rounds=rounds)
+    job_id = stage.propose(rounds=rounds, retain_until=stage.chain.now() + RETAIN_SECONDS)
     chaos = Chaos(stage, job_id, say)
     chaos.run(plan)
     outcome = Outcome(seed, time.monotonic() - began, chaos.deaths, chaos.points, chaos.exits)
