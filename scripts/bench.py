@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import bench_accuracy
+import bench_challenge
 import bench_eighteen
 import bench_flower
 import bench_gas
@@ -60,6 +61,8 @@ def main() -> None:
         bench_trace.show(result["trace"], console)
         result["gas"] = _timed(result, "gas", lambda: bench_gas.run(stage))
         bench_gas.show(result["gas"], console)
+        result["challenge"] = _timed(result, "challenge", lambda: bench_challenge.run(stage))
+        bench_challenge.show(result["challenge"], console)
         result["eighteen"] = _timed(result, "eighteen", lambda: bench_eighteen.run(stage, data))
         bench_eighteen.show(result["eighteen"], console)
     try:

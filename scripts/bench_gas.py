@@ -20,11 +20,12 @@ from protocol.chain.enums import Rule
 from protocol.chain.jobs import Jobs, MergeRule, Proposal
 from protocol.chain.models import Models
 from protocol.chain.rewards import Rewards, Split
+from protocol.content.vectors import VectorRef
 from protocol.learning.merge import ONE
 
 SIZES = (3, 6, 9, 12, 18)
 ROUNDS = 3
-LANES = 400_000
+MERGE = MergeRule(lanes=400_000, server_step=ONE, rule=Rule.MEAN, groups=1, masked=True)
 # ChainLearn's published figures. Its submit checks no consent.
 PUBLISHED = {"register": 174_764, "submit": 252_464, "round": 901_265}
 LIMITS = {"register": 120_000, "submit": 95_000, "round": 390_000}
@@ -60,7 +61,7 @@ def _job(stage: Stage, hospitals: list[Hospital]) -> dict[str, Any]:
     of the third is attested alone, as when no report follows. So a round by itself costs as the first, with the
     attestations of the third; in a row of rounds each costs as the second."""
     size = len(hospitals)
-    play = Play(stage, _propose(stage, size), hospitals)
+    play = Play(stage, propose(stage, size), hospitals)
     enrolled = len(stage.gas["TrainingJobs.enrol"])
     play.enrol(dataset_version=2)
     last = some_vector()
@@ -87,9 +88,10 @@ def _job(stage: Stage, hospitals: list[Hospital]) -> dict[str, Any]:
     }
 
 
-def _propose(stage: Stage, size: int) -> int:
+def propose(stage: Stage, size: int, merge: MergeRule = MERGE, base: VectorRef | None = None) -> int:
+    """Creates a model and proposes a job for ``size`` hospitals of which there are only digests. Returns its id."""
     chain = stage.as_(stage.researcher)
-    model = Models(chain).create(f"gas of {size}", some_vector())
+    model = Models(chain).create(f"gas of {size}", base or some_vector())
     stage.paid("ModelRegistry.create", model)
     chain.send("RewardToken", "mint", stage.researcher.address, REWARD_WEI)
     Rewards(chain).approve("RewardToken", REWARD_WEI)
@@ -103,7 +105,7 @@ def _propose(stage: Stage, size: int) -> int:
         min_hospitals=3,
         max_hospitals=size,
         gate_bps=7_000,
-        merge=MergeRule(lanes=LANES, server_step=ONE, rule=Rule.MEAN, groups=1, masked=True),
+        merge=merge,
         phases=PHASES,
         reward_token=chain.address("RewardToken"),
         reward_amount=REWARD_WEI,
