@@ -47,25 +47,31 @@ def run(say: Callable[[str], None]) -> dict[str, Any]:
     """All of them, one after the other, on one network. Raises what a network that does not come up raises."""
     with tempfile.TemporaryDirectory(prefix="salus-attacks-") as folder:
         devnet = Devnet(Path(folder) / "devnet")
-        devnet.up(say)
-        stage = Stage(devnet, Path(folder) / "stage")
         try:
-            result: dict[str, Any] = {"bond": Bonds(stage.chain).terms().amount, "false merges": {}}
-            say("False merges that nobody looks at, until somebody does")
-            result["unchecked"] = unchecked(stage)
-            say("Replays, and a stolen operator key")
-            result["submissions"] = submissions(stage)
-            for fault in FAULTS:
-                say(f"Real nodes: {WORDS[fault]}")
-                result["false merges"][fault] = false_merge(stage, fault)
-            say("A researcher's job that hospitals did not ask for")
-            result["researcher"] = researcher(stage)
-            result["stolen operator"] = stolen_operator(stage)
-            return result
+            devnet.up(say)
+            return _on(Stage(devnet, Path(folder) / "stage"), say)
         finally:
-            stage.kill(*stage.hospitals)
-            stage.ipfs.close()
             devnet.reset()
+
+
+def _on(stage: Stage, say: Callable[[str], None]) -> dict[str, Any]:
+    try:
+        result: dict[str, Any] = {"bond": Bonds(stage.chain).terms().amount, "false merges": {}}
+        say("False merges that nobody looks at, until somebody does")
+        result["unchecked"] = unchecked(stage)
+        say("Replays, and submissions across jobs")
+        result["submissions"] = submissions(stage)
+        for fault in FAULTS:
+            say(f"Real nodes: {WORDS[fault]}")
+            result["false merges"][fault] = false_merge(stage, fault)
+        say("A researcher's job that hospitals did not ask for")
+        result["researcher"] = researcher(stage)
+        say("A stolen operator key")
+        result["stolen operator"] = stolen_operator(stage)
+        return result
+    finally:
+        stage.kill(*stage.hospitals)
+        stage.ipfs.close()
 
 
 # -- false merges ----------------------------------------------------------------------------------------------------
