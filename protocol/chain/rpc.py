@@ -19,7 +19,8 @@ from protocol.errors import ChainError, ChainUnreachable, InvalidInput, Refused,
 CONNECT_SECONDS = 5
 # Ganache now and then leaves an estimate that runs while a block is mined without an answer, for good. Asked again it
 # answers; and any node may be asked twice.
-ESTIMATE_SECONDS = (2, 4, 6, 8, 12)
+ESTIMATE_SECONDS = (2, 6)
+BRIEF_SECONDS = 1
 MAX_BATCH = 100
 
 # Every exception class of web3 falls under one of these: nearest ancestor first.
@@ -114,17 +115,28 @@ class Rpc:
             ),
         )
 
-        self._impatient = [
+        self._brief, *self._impatient = [
             HTTPProvider(
                 url, request_kwargs={"timeout": (CONNECT_SECONDS, each)}, exception_retry_configuration=None
             )
-            for each in ESTIMATE_SECONDS
+            for each in (BRIEF_SECONDS, *ESTIMATE_SECONDS)
         ]
 
     def request(self, method: str, *params: Any) -> Any:
         """One request. Raises RpcError when the node answers with an error, ChainUnreachable when not at all."""
         with foreign_errors(self.url):
             response = self._asked_in_turn(method, list(params))
+        return self._result(method, response)
+
+    def briefly(self, method: str, *params: Any) -> Any | None:
+        """The same, where an answer comes within `BRIEF_SECONDS` or is not waited for: None."""
+        try:
+            with foreign_errors(self.url):
+                response = self._brief.make_request(method, list(params))  # type: ignore[arg-type]
+        except ChainUnreachable as error:
+            if isinstance(error.__cause__, requests.Timeout):
+                return None
+            raise
         return self._result(method, response)
 
     def _asked_in_turn(self, method: str, params: list[Any]) -> Any:

@@ -314,7 +314,7 @@ class Stage:
         attempts = self.record(job_id).round(round).attempts
         return {update.hospital_id for update in attempts[attempt].updates} if attempt in attempts else set()
 
-    def finish(self, job_id: int, timeout: float = 60) -> JobRecord:
+    def finish(self, job_id: int, timeout: float = 180) -> JobRecord:
         """Waits until a job has ended well; returns its record."""
         self.wait_until(lambda: self.has_ended(job_id), timeout, f"the end of job {job_id}")
         assert self.job(job_id).status == JobStatus.FINISHED, self.scene()

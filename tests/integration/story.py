@@ -45,7 +45,7 @@ def tell(stage: Stage) -> Finished:
     """Four nodes train four rounds; token holders release the version."""
     job_id = stage.propose(rounds=4)
     stage.start(*stage.hospitals)
-    record = stage.finish(job_id, timeout=120)
+    record = stage.finish(job_id, timeout=300)
     version = record.ended.args["version"]
     assert Models(stage.chain).version(stage.model_id, version).status == ModelStatus.CANDIDATE
     stage.vote([Call("ModelRegistry", "release", (stage.model_id, version))], f"Release version {version}")

@@ -31,6 +31,8 @@ NEEDED = [
     ("TrainingJobs", "ReportingOpened"),
     ("TrainingJobs", "Reported"),
     ("TrainingJobs", "JobFinished"),
+    ("Bonds", "Deposited"),
+    ("Bonds", "Locked"),
     ("RewardPool", "Escrowed"),
     ("RewardPool", "HospitalCredited"),
     ("RewardPool", "AccountCredited"),

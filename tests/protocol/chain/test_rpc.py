@@ -154,6 +154,21 @@ def test_an_estimate_that_is_never_answered_is_asked_again_soon(
     assert time.monotonic() - started < 2
 
 
+def test_what_is_asked_briefly_is_not_waited_for(node: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("protocol.chain.rpc.BRIEF_SECONDS", 0.1)
+    over = threading.Event()
+
+    def answer(request: Any) -> tuple[int, bytes]:
+        if request["params"] == ["slow"]:
+            over.wait(10)
+        return 200, json.dumps(result(request, "0x5208")).encode()
+
+    rpc = node(answer)
+    assert rpc.briefly("eth_estimateGas", "slow") is None
+    over.set()
+    assert rpc.briefly("eth_estimateGas", "fast") == "0x5208"
+
+
 def test_batches_come_back_in_order_and_in_pages(node: Any) -> None:
     sizes = []
 

@@ -255,6 +255,21 @@ def test_a_failed_transaction_is_explained_by_replaying_it(node: Node, outbox: O
         outbox.send(TO, b"\1", gas=10_000)
 
 
+def test_an_estimate_that_a_development_chain_loses_becomes_a_call(node: Node, tmp_path: Path) -> None:
+    """A refusal is still known before anything is sent."""
+    outbox = Outbox(node, 1337, SIGNER, tmp_path, timeout_seconds=1)  # type: ignore[arg-type]
+    node.briefly = lambda *_: None  # type: ignore[attr-defined]
+    assert outbox.estimate(TO, b"") == sending.DEVELOPMENT_GAS
+    refusal = {"code": 3, "message": "execution reverted", "data": "0x"}
+
+    def refuse(*_: Any) -> str:
+        raise RpcError("eth_call", refusal)
+
+    node.eth_call = refuse  # type: ignore[method-assign]
+    with pytest.raises(Refused):
+        outbox.estimate(TO, b"")
+
+
 def test_an_estimate_without_data_is_explained_by_a_call(node: Node, outbox: Outbox) -> None:
     def refuse(*_: Any) -> str:
         raise RpcError("eth_estimateGas", {"code": -32000, "message": "execution reverted"})
