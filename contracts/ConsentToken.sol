@@ -142,9 +142,7 @@ contract ConsentToken is IConsentToken, ERC721, EIP712, Nonces, Ownable {
         override
         returns (uint32 datasetId)
     {
-        Record storage record = _record(consentId);
-        _check(record, consentId, hospitalId, purpose);
-        return record.datasetId;
+        (datasetId,) = _check(_record(consentId), consentId, hospitalId, purpose);
     }
 
     /// @inheritdoc IConsentToken

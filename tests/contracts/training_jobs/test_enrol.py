@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import pytest
-from play import HMB, ZERO, Play, Status, bits
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from play import HMB, ZERO, MergeRule, Play, Status, bits, mask_key
 
 GRU, DS = 1, 3
+P = 2**255 - 19
+LOW_ORDER = [
+    0,
+    1,
+    325606250916557431795983626356110631294008115727848805560023387167927233504,
+    39382357235489614581723060781553021112529911719440698176882885853963445705823,
+    P - 1,
+    P,
+    P + 1,
+]
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +128,50 @@ def test_the_version_must_exist(jobs, job_id, consented, reverts):
     members, consent_ids = consented
     with reverts("UnknownVersion", 1, 2):
         jobs.enrol.call(job_id, consent_ids[0], 2, ZERO, {"from": members[0].operator})
+
+
+def test_enrolment_locks_a_bond(jobs, job_id, consented, bonds, bond_token):
+    members, consent_ids = consented
+    free = bonds.freeOf(1, bond_token)
+    tx = jobs.enrol(job_id, consent_ids[0], 1, ZERO, {"from": members[0].operator})
+    amount = tx.events["Locked"]["amount"]
+    assert tuple(bonds.bondOf(jobs, job_id, 1)) == (True, bond_token, amount)
+    assert bonds.freeOf(1, bond_token) == free - amount
+
+
+def test_no_place_without_a_bond(jobs, job_id, consented, bonds, bond_token, reverts):
+    members, consent_ids = consented
+    free = bonds.freeOf(1, bond_token)
+    bonds.withdraw(bond_token, free, {"from": members[0].admin})
+    with reverts("BondTooSmall", 1, bond_token, 0, bonds.bond()[1]):
+        jobs.enrol.call(job_id, consent_ids[0], 1, ZERO, {"from": members[0].operator})
+
+
+def test_a_masked_job_takes_a_key(jobs, propose, consented):
+    members, consent_ids = consented
+    job_id = propose(min_hospitals=3, merge=MergeRule(masked=True))
+    tx = jobs.enrol(job_id, consent_ids[0], 1, mask_key(0), {"from": members[0].operator})
+    assert bytes(tx.events["Enrolled"]["maskKey"]) == mask_key(0)
+
+
+@pytest.mark.parametrize("top_bit", [0, 0x80], ids=["canonical", "top bit set"])
+@pytest.mark.parametrize("number", LOW_ORDER)
+def test_but_none_of_low_order(jobs, propose, consented, reverts, number, top_bit):
+    """Whoever agrees with one of these agrees on zero: X25519 itself says so."""
+    members, consent_ids = consented
+    job_id = propose(min_hospitals=3, merge=MergeRule(masked=True))
+    key = number.to_bytes(32, "little")
+    key = key[:31] + bytes([key[31] | top_bit])
+    with pytest.raises(ValueError):
+        X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(key))
+    with reverts("BadMaskKey", key):
+        jobs.enrol.call(job_id, consent_ids[0], 1, key, {"from": members[0].operator})
+
+
+def test_a_job_without_masks_takes_none(jobs, job_id, consented, reverts):
+    members, consent_ids = consented
+    with reverts("BadMaskKey", mask_key(0)):
+        jobs.enrol.call(job_id, consent_ids[0], 1, mask_key(0), {"from": members[0].operator})
 
 
 def test_play_names_hospitals_by_bit(enrolled):

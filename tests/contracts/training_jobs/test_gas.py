@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from play import ZERO, MergeRule
 
 TABLE = Path(__file__).parent.parent / "gas.json"
 TOLERANCE = 0.01
@@ -19,16 +20,17 @@ SIZES = (3, 6, 18)
 REGISTER_LIMIT = 120_000
 SUBMIT_LIMIT = 95_000
 ROUND_OF_THREE_LIMIT = 390_000
+HOSPITAL_AND_ROUND_LIMIT = 110_000
 
 
 @pytest.fixture(scope="session")
 def measured() -> dict[str, Any]:
     """What this run measured, filled by the tests in their order."""
-    return {"transactions": {}, "rounds": {}, "code_bytes": {}}
+    return {"transactions": {}, "rounds": {}, "rounds_with_groups": {}, "code_bytes": {}}
 
 
 def test_steps_of_a_job(
-    enrolled, jobs, datasets, consents, rewards, reward_token, proposal, version, measured
+    enrolled, jobs, datasets, consents, rewards, reward_token, bonds, bond_token, proposal, version, measured
 ):
     """Three hospitals, two rounds. Updates of round 1 have no merge to attest; those of round 2 do."""
     play = enrolled(3)
@@ -55,17 +57,42 @@ def test_steps_of_a_job(
     table["TrainingJobs.report (next)"] = play.report(1).gas_used
     play.report(2)
     table["TrainingJobs.finish"] = play.finish().gas_used
+    table["Bonds.unlock"] = bonds.unlock(jobs, play.job_id, 1, {"from": one.operator}).gas_used
+    table["Bonds.withdraw"] = bonds.withdraw(bond_token, 1, {"from": one.admin}).gas_used
     table["RewardPool.claimHospital"] = rewards.claimHospital(reward_token, {"from": one.admin}).gas_used
 
     assert table["DatasetRegistry.register"] <= REGISTER_LIMIT
     assert table["TrainingJobs.submit (attests)"] <= SUBMIT_LIMIT
 
 
+def test_steps_of_a_dispute(start, challenges, measured):
+    """Four hospitals: two doubts drop an update; a merge that became final is proved false, and one is not."""
+    table = measured["transactions"]
+    play = start(4, rounds=4)
+    play.submit_all()
+    table["TrainingJobs.doubt (first)"] = play.doubt(1, 0).gas_used
+    table["TrainingJobs.doubt (drops)"] = play.doubt(2, 0).gas_used
+    table["TrainingJobs.rejoin"] = play.rejoin(0).gas_used
+    play.submit_all()
+    accumulator = bytes(play.job["accumulator"])
+    merger = play.next_merger()
+    play.merge()
+    play.play_round()
+    play.play_round()
+    proven = play.decide(challenges, (merger + 1) % 4, True, 1, accumulator)
+    table["TrainingJobs.decide (proven)"] = proven.gas_used
+    merger = play.next_merger()
+    play.merge()
+    challenger = next(i for i in range(4) if i != merger and play.job["present"] >> i & 1)
+    not_proven = play.decide(challenges, challenger, False, 1, accumulator)
+    table["TrainingJobs.decide (not proven)"] = not_proven.gas_used
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_a_round(start, measured, size):
-    """Each submit attests the merge before. ``with_last_attestations`` adds what a last round needs where nobody
-    reports: attestations up to two thirds, its merger counted."""
-    play = start(size, rounds=3, min_hospitals=size)
+    """Masked, one group. Each submit attests the merge before. ``with_last_attestations`` adds what a last round needs
+    where nobody reports: attestations up to two thirds, its merger counted."""
+    play = start(size, rounds=3, min_hospitals=size, merge=MergeRule(masked=True))
     play.play_round()
     submits = [tx.gas_used for tx in play.submit_all()]
     merge = play.merge().gas_used
@@ -79,11 +106,60 @@ def test_a_round(start, measured, size):
         "attest_mean": round(sum(attests) / len(attests)),
         "submits_and_merge": total,
         "with_last_attestations": total + sum(attests),
+        "of_each_hospital": round(total / size),
     }
 
     assert max(submits) <= SUBMIT_LIMIT
     if size == 3:
         assert total + sum(attests) <= ROUND_OF_THREE_LIMIT
+    assert total <= HOSPITAL_AND_ROUND_LIMIT * size
+
+
+def test_a_job_from_enrolment_to_finish(start, jobs, web3, chain, measured):
+    """All that 18 hospitals send: two rounds played, and reckoned for a job of ten."""
+    size, before = max(SIZES), chain.height
+    play = start(size, rounds=2, min_hospitals=size, merge=MergeRule(masked=True))
+    play.play_round()
+    first = chain.height
+    play.play_round()
+    last = chain.height
+    for index in range(size):
+        play.report(index)
+    play.finish(by=play.members[0].operator)
+
+    def used(blocks: range) -> int:
+        found = [tx for n in blocks for tx in web3.eth.get_block(n, True)["transactions"]]
+        mine = [tx for tx in found if tx["to"] == jobs.address and tx["from"] != play.researcher.address]
+        return sum(web3.eth.get_transaction_receipt(tx["hash"])["gasUsed"] for tx in mine)
+
+    once, round_ = used(range(before + 1, chain.height + 1)), used(range(first + 1, last + 1))
+    measured["job_of_18"] = {
+        "enrolments_reports_and_finish": once - 2 * round_,
+        "of_each_hospital_and_round_of_ten": round((once + 8 * round_) / (10 * size)),
+    }
+    assert once + 8 * round_ <= HOSPITAL_AND_ROUND_LIMIT * 10 * size
+
+
+@pytest.mark.parametrize("size", SIZES[1:])
+def test_a_round_with_groups(start, measured, size):
+    """Masked, as many groups as there can be: a round has its draw besides."""
+    play = start(size, rounds=3, min_hospitals=size, merge=MergeRule(rule=1, groups=size // 3, masked=True))
+    play.draw()
+    play.play_round()
+    draw = play.draw().gas_used
+    submits = [tx.gas_used for tx in play.submit_all()]
+    merge = play.merge().gas_used
+    total = draw + sum(submits) + merge
+    measured["rounds_with_groups"][str(size)] = {
+        "draw": draw,
+        "submit_mean": round(sum(submits) / size),
+        "merge": merge,
+        "draw_submits_and_merge": total,
+        "of_each_hospital": round(total / size),
+    }
+
+    assert max(submits) <= SUBMIT_LIMIT
+    assert total <= HOSPITAL_AND_ROUND_LIMIT * size
 
 
 def test_the_committed_table(measured, compiled):

@@ -63,5 +63,5 @@ def test_reports_do_not_need_a_number_of_their_own(start, set_attempt):
     set_attempt(play.job_id, 2, LAST)
     play.reject(0)
     play.reject(2)
-    play.merge(2)
+    play.merge()
     assert (play.status, play.slot()["attempt"]) == (Status.REPORTING, LAST)

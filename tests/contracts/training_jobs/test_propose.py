@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from play import HMB, REWARD, ZERO, Phases, Split, Status, digest_of
+from play import HMB, REWARD, ZERO, MergeRule, Phases, Split, Status, digest_of
 
 DS = 3
 IRB, GS = 1 << 6, 1 << 7
@@ -18,6 +18,7 @@ def test_propose_keeps_what_it_says(jobs, proposal, researcher):
         min_hospitals=48,
         max_hospitals=48,
         gate_bps=10_000,
+        merge=MergeRule(2**26, 2**32 - 1, 1, 16, True),
     )
     before = jobs.jobCount()
     tx = jobs.propose(said, {"from": researcher})
@@ -29,6 +30,7 @@ def test_propose_keeps_what_it_says(jobs, proposal, researcher):
     assert (job["round"], job["finalRounds"], job["enrolled"], job["present"]) == (0, 0, 0, 0)
     assert (job["rounds"], job["minHospitals"], job["maxHospitals"]) == (1_000, 48, 48)
     assert (job["gateBps"], job["modelId"], job["baseVersion"]) == (10_000, said.model_id, 1)
+    assert tuple(job["merge"]) == tuple(jobs.mergeRule(tx.return_value)) == said.merge
     assert tuple(job["phases"]) == said.phases
     assert tuple(job["purpose"]) == said.purpose
     assert (bytes(job["specDigest"]), bytes(job["irbApproval"])) == (said.spec_digest, said.irb_approval)
@@ -40,6 +42,7 @@ def test_propose_tells_everything(jobs, proposal, researcher):
     event = jobs.propose(said, {"from": researcher}).events["JobProposed"]
     assert (event["jobId"], event["researcher"]) == (jobs.jobCount(), researcher)
     told = event["proposal"]
+    assert tuple(told["merge"]) == said.merge
     assert tuple(told["phases"]) == said.phases
     assert tuple(told["split"]) == said.split
     assert (told["rewardToken"], told["rewardAmount"]) == (said.reward_token, REWARD)
@@ -72,6 +75,13 @@ def test_propose_moves_the_reward(rewards, reward_token, propose, researcher):
         ("maxHospitals", {"max_hospitals": 0}),
         ("maxHospitals", {"max_hospitals": 49}),
         ("gateBps", {"gate_bps": 10_001}),
+        ("lanes", {"merge": MergeRule(lanes=0)}),
+        ("lanes", {"merge": MergeRule(lanes=2**26 + 1)}),
+        ("serverStep", {"merge": MergeRule(server_step=0)}),
+        ("groups", {"merge": MergeRule(groups=0)}),
+        ("groups", {"merge": MergeRule(groups=17)}),
+        ("minHospitals", {"merge": MergeRule(masked=True), "min_hospitals": 2}),
+        ("minHospitals", {"merge": MergeRule(groups=2), "min_hospitals": 2}),
         *(("phases", {"phases": Phases()._replace(**{name: 0})}) for name in Phases._fields),
     ],
 )
@@ -107,7 +117,7 @@ def test_propose_needs_the_money(jobs, proposal, reward_token, rewards, research
         jobs.propose.call(proposal(), {"from": researcher})
 
 
-def test_a_job_unknown_to_the_chain(jobs, member, reverts, researcher):
+def test_a_job_unknown_to_the_chain(jobs, member, challenges, reverts, researcher):
     """Steps refuse it by name; views of its parts show nothing."""
     operator = {"from": member.operator}
     submission = (1, 1, ZERO, (ZERO, ZERO), 0)
@@ -123,6 +133,11 @@ def test_a_job_unknown_to_the_chain(jobs, member, reverts, researcher):
         ("reject", (9, 1, ZERO), operator),
         ("report", (9, ZERO, 0, 0, ZERO), operator),
         ("rejoin", (9,), operator),
+        ("draw", (9,), operator),
+        ("doubt", (9, 1, 1, 1), operator),
+        ("decide", ((9, 1, ZERO, 1, True),), {"from": challenges}),
+        ("drawOf", (9,), operator),
+        ("bondsFreeAt", (9,), operator),
     ):
         with reverts("UnknownJob", 9):
             getattr(jobs, step).call(*args, sender)

@@ -6,9 +6,20 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
-from play import ZERO, Status, vector
+from brownie import chain
+from play import ZERO, MergeRule, Status, vector
 
-ROLES = ("owner", "deployer", "admin", "operator", "other_admin", "other_operator", "researcher", "stranger")
+ROLES = (
+    "owner",
+    "deployer",
+    "admin",
+    "operator",
+    "other_admin",
+    "other_operator",
+    "researcher",
+    "challenges",
+    "stranger",
+)
 EVERYONE = frozenset(ROLES)
 OPERATORS = frozenset({"operator", "other_operator"})
 
@@ -36,6 +47,12 @@ def full(play: Any) -> None:
     play.submit_all()
 
 
+def grouped(play: Any) -> None:
+    """The block that decides is there, and the one after it."""
+    play.open()
+    chain.mine(2)
+
+
 def merged(play: Any) -> None:
     full(play)
     play.merge(1)
@@ -58,6 +75,7 @@ def reported(play: Any) -> None:
     reporting(play)
     for index in (0, 1):
         play.report(index)
+    play.sleep(play.phases.check)
 
 
 RULES = [
@@ -69,6 +87,19 @@ RULES = [
             frozenset({"researcher"}),
             lambda p: (p.job_id,),
             lambda p: ("NotYoursToCancel", p.job_id),
+        ),
+    ),
+    (
+        grouped,
+        Rule("draw", EVERYONE, lambda p: (p.job_id,)),
+    ),
+    (
+        full,
+        Rule(
+            "doubt",
+            frozenset({"operator"}),
+            lambda p: (p.job_id, 1, 1, 2),
+            lambda p: ("NotParticipant", p.job_id, 1, 2),
         ),
     ),
     (running, Rule("submit", OPERATORS, lambda p: (p.job_id, p.submission(0)))),
@@ -103,12 +134,20 @@ RULES = [
         ),
     ),
     (reporting, Rule("report", OPERATORS, lambda p: (p.job_id, p.standing(), 50, 100, vector("m")[0]))),
+    (
+        merged,
+        Rule(
+            "decide",
+            frozenset({"challenges"}),
+            lambda p: ((p.job_id, 1, ZERO, 1, True),),
+        ),
+    ),
     (reported, Rule("finish", EVERYONE, lambda p: (p.job_id, p.state(2)))),
 ]
 
 
 @pytest.fixture(scope="module")
-def account(owner, deployer, admit, researcher, stranger) -> dict[str, Any]:
+def account(owner, deployer, admit, researcher, challenges, stranger) -> dict[str, Any]:
     """Each role's account; hospital 1 is ``admin`` and ``operator``, hospital 2 the others."""
     one, other = admit(2)
     return {
@@ -119,19 +158,25 @@ def account(owner, deployer, admit, researcher, stranger) -> dict[str, Any]:
         "other_admin": other.admin,
         "other_operator": other.operator,
         "researcher": researcher,
+        "challenges": challenges,
         "stranger": stranger,
     }
 
 
 @pytest.mark.parametrize(("ready", "rule"), RULES, ids=lambda value: getattr(value, "function", None))
 def test_who_may_take_a_step(enrolled, jobs, account, reverts, ready, rule):
-    play = enrolled(2, min_hospitals=1)
+    # Groups need three hospitals.
+    sizes = {"count": 3, "min_hospitals": 3} if ready is grouped else {"count": 2, "min_hospitals": 1}
+    play = enrolled(**sizes, merge=MergeRule(groups=2 if ready is grouped else 1))
     ready(play)
     args = rule.args(play)
     step = getattr(jobs, rule.function)
     for role in ROLES:
         if role in rule.may:
             step.call(*args, {"from": account[role]})
+        elif rule.function == "decide":
+            with reverts("NotChallenges", account[role]):
+                step.call(*args, {"from": account[role]})
         elif role in OPERATORS or rule.function == "cancel":
             with reverts(*rule.refusal(play)):
                 step.call(*args, {"from": account[role]})
