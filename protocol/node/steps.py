@@ -5,8 +5,8 @@ can be tested without a chain, and so that a node killed at any point finds its 
 
 Steps that anyone may take (open, draw, challenge, finish, cancel) are taken in turn: from the moment when one is due,
 the chain's time is cut into turns of `View.turn_seconds`, and each belongs to one hospital alone, in the order of their
-indices and round again. So no two nodes pay for the same transaction, however late they look, and one that is down is
-passed over.
+indices and round again, longer each time. So no two nodes pay for the same transaction, however late they look, and one
+that is down is passed over.
 """
 
 from __future__ import annotations
@@ -355,12 +355,13 @@ def _in_turn(view: View, since: int, step: Step) -> Step:
     """`step`, if this is this hospital's turn; ``since``: when it was due, 0 for the newest event of the job.
 
     The second half of a turn is for sending: nothing is begun there, and nothing sent at its very end, which the others
-    may see as the turn after it."""
-    start = since or view.moved_at
-    turn, into = divmod(view.now - start, view.turn_seconds)
-    mine = turn % view.job.enrolled == view.me.index and into < view.turn_seconds / 2
-    if view.now >= start and mine:
-        return replace(step, seconds_left=view.turn_seconds - into - VAGUE_SECONDS)
+    may see as the turn after it. When all have had theirs, turns of twice the length begin: machines may be slow."""
+    elapsed, length = view.now - (since or view.moved_at), view.turn_seconds
+    while elapsed >= length * view.job.enrolled:
+        elapsed, length = elapsed - length * view.job.enrolled, 2 * length
+    turn, into = divmod(elapsed, length)
+    if elapsed >= 0 and turn == view.me.index and into < length / 2:
+        return replace(step, seconds_left=length - into - VAGUE_SECONDS)
     return Step(Action.WAIT, f"{step.why}; it is another hospital's turn")
 
 

@@ -467,11 +467,11 @@ class Stage:
         wanted = {actor.hospital_id for actor in actors}
         self.wait_until(
             lambda: wanted <= self.submitted(job_id, round, attempt),
-            60,
+            180,
             f"updates of {sorted(wanted)} in round {round}",
         )
 
-    def wait_for_word(self, actor: Actor, words: str, timeout: float = 40) -> None:
+    def wait_for_word(self, actor: Actor, words: str, timeout: float = 120) -> None:
         """Until the actor's node says these words in its status file."""
         self.wait_until(lambda: words in json.dumps(actor.status), timeout, f"{actor.name} to say {words!r}")
 

@@ -22,15 +22,17 @@ def test_an_update_that_is_of_no_use_is_dropped_and_costs_its_bond(stage: Stage,
     stage.start_faulty(culprit, fault)
     stage.start(*stage.others(culprit))
     try:
-        stage.wait_for_submits(job_id, 1, stage.hospitals)
         if fault == "hide":
+            stage.wait_until(
+                lambda: len(stage.submitted(job_id, 1)) == len(stage.hospitals), 150, "every update"
+            )
             # Until then it may yet come: nobody doubts before half of the phase has passed.
             stage.wait_until(
                 lambda: all("Nobody serves" in each.log for each in stage.others(culprit)), 120, "all to try"
             )
             assert not stage.record(job_id).round(1).attempts[1].doubts
             stage.devnet.advance_time(PHASES.merge // 2)
-        stage.wait_until(lambda: dropped(stage, job_id, culprit), 90, "the update to be dropped")
+        stage.wait_until(lambda: dropped(stage, job_id, culprit), 150, "the update to be dropped")
         record = stage.finish(job_id, timeout=150)
     finally:
         stage.stop(culprit)

@@ -10,7 +10,7 @@ from tests.integration.stage import Stage
 
 
 def test_one_altered_number_is_challenged_and_the_next_in_line_merges_the_same_updates(stage: Stage) -> None:
-    liar, next_in_line = stage.hospitals[1], stage.hospitals[2]
+    liar = stage.hospitals[1]
     bonds = Bonds(stage.chain)
     terms = bonds.terms()
     owed_before = bonds.dao_owed(terms.token)
@@ -28,8 +28,8 @@ def test_one_altered_number_is_challenged_and_the_next_in_line_merges_the_same_u
     false, true = record.round(1).merges
     assert false.hospital_id == liar.hospital_id
     assert false.voided and false.attested == {liar.hospital_id}
-    assert true.hospital_id == next_in_line.hospital_id
     others = {actor.hospital_id for actor in stage.others(liar)}
+    assert true.hospital_id in others
     assert not true.rejected and others <= true.attested
     assert true.attempt == false.attempt and len(record.round(1).attempts) == 1, "the same updates"
     posted, corrected = (vectors.get_vector(stage.ipfs, merge.state) for merge in (false, true))

@@ -204,6 +204,13 @@ def test_a_turn_says_how_long_it_lasts_and_what_is_nobody_elses_has_no_end() -> 
     assert next_step(a_view()).seconds_left == 0
 
 
+def test_turns_grow_until_slow_machines_have_time_for_theirs() -> None:
+    late = Round(ALL, 0b0111, ALL, ALL, 0, 1, 0, 2_000)
+    second_round = 2_000 + PHASES.submit + 4 * TURN_SECONDS
+    step = next_step(a_view(index=1, round=late, now=second_round + 2 * TURN_SECONDS))
+    assert step.action == Action.OPEN and step.seconds_left > TURN_SECONDS
+
+
 def test_the_words_name_hospitals_and_deadline() -> None:
     waiting = a_view(round=Round(ALL, 0b0101, ALL, ALL, 0, 1, 0, 2_000))
     assert why(waiting) == "round 2: waits for the update of hospitals 12 and 14, until 00:34:20 UTC"
