@@ -7,10 +7,12 @@ import logging
 import os
 import signal
 import threading
+import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,7 +20,14 @@ from protocol.cli.arguments import EXISTING_FILE, signing
 from protocol.cli.command import Group, log_in_json
 from protocol.cli.output import PRIVACY_NONE, Result, done, facts, table
 from protocol.cli.session import Session
-from protocol.errors import NodeError
+from protocol.errors import ChainUnreachable, NodeError
+
+if TYPE_CHECKING:
+    from protocol.node.node import Node
+
+log = logging.getLogger(__name__)
+
+WAIT_SECONDS = 2.0
 
 
 @click.group(cls=Group)
@@ -66,7 +75,10 @@ def run(
     from protocol.node.policy import Policy
 
     policy = Policy.load(policy_file)
-    started = Node(session.chain_as(account, password_file), session.ipfs, session.settings.home, policy)
+    signer = session.signer(account, password_file)
+    started = _once_the_chain_answers(
+        lambda: Node(session.chain.with_signer(signer), session.ipfs, session.settings.home, policy)
+    )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -138,6 +150,16 @@ def status(session: Session) -> Result:
         view.append(_jobs(said["jobs"]))
     view += [f"Not in job {job_id}: {reason}" for job_id, reason in said.get("refused", {}).items()]
     return Result(document, view, notices=_notices(said["jobs"]))
+
+
+def _once_the_chain_answers(make: Callable[[], Node]) -> Node:
+    """A daemon that starts before its chain node waits for it, as it would later."""
+    while True:
+        try:
+            return make()
+        except ChainUnreachable as error:
+            log.warning("%s", error)
+            time.sleep(WAIT_SECONDS)
 
 
 def _notices(jobs: dict[str, dict[str, Any]]) -> list[str]:

@@ -143,3 +143,17 @@ def test_a_daemon_killed_under_running_nodes(stage: Stage, name: str) -> None:
     one_update_each(stage, record)
     assert all(actor.running for actor in stage.hospitals), "no node was restarted"
     assert holds(stage, record)
+
+
+def test_a_node_that_starts_before_its_chain_waits_for_it(stage: Stage) -> None:
+    actor = stage.hospitals[0]
+    stage.kill(actor)
+    said = len(actor.log)
+    stage.devnet.chain.stop()
+    try:
+        stage.start(actor)
+        stage.wait_until(lambda: "does not answer" in actor.log[said:], 60, "the node's complaint")
+    finally:
+        stage.devnet.up()
+    stage.wait_until(lambda: actor.status.get("pid") == actor.process.pid, 60, "the node's work")
+    assert actor.running
