@@ -48,13 +48,11 @@ contract Challenges is IChallenges {
         uint256 claimed = way.prove(claim.claimed, claim.next.root);
         if (claimed == 0) revert BadChunk(sources.length + 1);
 
-        uint256[64][] memory groups = _sumGroups(claim.labels, sources);
-        if (rule.rule == ITrainingJobs.Rule.Median) Lanes.median(groups);
-        else Lanes.mean(groups);
+        uint256[][] memory groups = _group(claim.labels, sources);
         isFalse = !Lanes.isNext(
-            _read(claimed),
-            _read(before),
-            groups[0],
+            claimed,
+            before,
+            rule.rule == ITrainingJobs.Rule.Median ? Lanes.median(groups) : Lanes.mean(groups),
             rule.serverStep,
             uint256(rule.lanes) - uint256(claim.chunkIndex) * Chunks.LANES
         );
@@ -96,32 +94,23 @@ contract Challenges is IChallenges {
         return before.state.root;
     }
 
-    /// @dev The sum of each group that has a part in the merge.
-    function _sumGroups(uint192 labels, uint256[] memory sources) private pure returns (uint256[64][] memory sums) {
+    /// @dev Where the chunks of each group begin: only of groups that have a part in the merge.
+    function _group(uint192 labels, uint256[] memory sources) private pure returns (uint256[][] memory groups) {
         unchecked {
             uint256[16] memory sizes;
             uint256 count;
             for (uint256 i; i < sources.length; ++i) {
                 if (++sizes[Groups.labelOf(labels, sources[i] >> 32)] == 1) ++count;
             }
-            uint256[][16] memory groups;
-            for (uint256 label; label < 16; ++label) {
-                if (sizes[label] != 0) groups[label] = new uint256[](sizes[label]);
+            groups = new uint256[][](count);
+            uint256[][16] memory byLabel;
+            for (uint256 label; count != 0; ++label) {
+                if (sizes[label] != 0) groups[--count] = byLabel[label] = new uint256[](sizes[label]);
             }
             for (uint256 i; i < sources.length; ++i) {
                 uint256 label = Groups.labelOf(labels, sources[i] >> 32);
-                groups[label][--sizes[label]] = uint32(sources[i]);
-            }
-            sums = new uint256[64][](count);
-            for (uint256 label; label < 16; ++label) {
-                if (groups[label].length != 0) sums[--count] = Lanes.sum(groups[label]);
+                byLabel[label][--sizes[label]] = uint32(sources[i]);
             }
         }
-    }
-
-    function _read(uint256 source) private pure returns (uint256[64] memory) {
-        uint256[] memory sources = new uint256[](1);
-        sources[0] = source;
-        return Lanes.sum(sources);
     }
 }

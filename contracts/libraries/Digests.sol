@@ -16,10 +16,19 @@ library Digests {
     /// @param index the hospital's bit in the job.
     function update(bytes32 accumulator, uint8 index, IModelRegistry.Vector calldata vector)
         internal
-        pure
-        returns (bytes32)
+        view
+        returns (bytes32 digest)
     {
-        return sha256(abi.encode(accumulator, index, vector.cid, vector.root));
+        // sha256(abi.encode(accumulator, index, vector.cid, vector.root)), at a third of the gas: once in each submit,
+        // and eighteen times in a challenge.
+        assembly ("memory-safe") {
+            let words := mload(0x40)
+            mstore(words, accumulator)
+            mstore(add(words, 0x20), and(index, 0xff))
+            calldatacopy(add(words, 0x40), vector, 0x40)
+            if iszero(staticcall(gas(), 2, words, 0x80, 0, 0x20)) { revert(0, 0) }
+            digest := mload(0)
+        }
     }
 
     /// @notice What a merge is: these updates, in the order of their arrival, and this result.
