@@ -7,7 +7,6 @@ others made it final: it can be proved on the chain for as long as bonds are loc
 from __future__ import annotations
 
 import logging
-import time
 
 import numpy as np
 
@@ -19,8 +18,9 @@ from protocol.content import vectors
 from protocol.content.vectors import VectorRef
 from protocol.errors import ChainError, ContentError, IpfsUnreachable, NodeError, WrongLength
 from protocol.learning.merge import merge
-from protocol.node.content import RETRY_SECONDS, JobContent
+from protocol.node.content import JobContent
 from protocol.node.history import JobHistory
+from protocol.node.patience import Patience
 from protocol.node.steps import FalseMerge
 from protocol.record import JobRecord, Merge
 from protocol.spec import JobSpec
@@ -40,7 +40,7 @@ class Checks:
         self.chain = history.watch.chain
         self._holds: dict[bytes, bool] = {}
         self._unchecked_since: dict[bytes, int] = {}
-        self._again_at: dict[bytes, float] = {}
+        self._patience = Patience()
         self._base: VectorRef | None = None
         self._oldest = 0
 
@@ -115,8 +115,9 @@ class Checks:
             posted = self.record.round(number).merge
             if posted is None or posted.digest in self._holds:
                 continue
-            if time.monotonic() >= self._again_at.get(posted.digest, 0.0):
-                self._again_at[posted.digest] = time.monotonic() + RETRY_SECONDS
+            if self._patience.may_try(posted.digest):
+                # Should it fail; else it is not asked for again.
+                self._patience.failed(posted.digest)
                 self.holds(number)
                 return
 
@@ -182,7 +183,7 @@ class Checks:
             if self.hospital_id in attempt.doubts.get(update.hospital_id, ()):
                 continue
             since = self.content.missing_since.get(update.ref)
-            gone = connected and since is not None and now - since >= patience
-            if update.ref in self.content.wrong or gone:
+            late = connected and since is not None and now - since >= patience
+            if update.ref in self.content.wrong or (late and self.content.still_missing(update.ref)):
                 bits |= 1 << self.record.participants[update.hospital_id].index
         return bits & look.round.submitted

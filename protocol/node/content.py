@@ -7,7 +7,6 @@ content id that have another chunk root or length are its owner's; a daemon of o
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -24,10 +23,10 @@ from protocol.errors import (
     LearningError,
     WrongLength,
 )
+from protocol.node.patience import Patience
 
 log = logging.getLogger(__name__)
 
-RETRY_SECONDS = 30.0
 # The state that a round starts from and the one it ends with.
 STATES_IN_MEMORY = 2
 
@@ -41,7 +40,7 @@ class JobContent:
         self.missing_since: dict[VectorRef, int] = {}
         self._states: dict[VectorRef, np.ndarray] = {}
         self._pinned: set[bytes] | None = None
-        self._retry_at: dict[bytes, float] = {}
+        self._patience = Patience()
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -55,6 +54,7 @@ class JobContent:
         """A vector in a file, checked. Raises ContentError, WrongLength."""
         file = self.spool.get(self.ipfs, ref, self.lanes)
         self.missing_since.pop(ref, None)
+        self._patience.succeeded(ref.cid)
         return file
 
     def has(self, ref: VectorRef) -> bool:
@@ -65,7 +65,7 @@ class JobContent:
         """Fetches those vectors that are not here, and notes which cannot be had at ``now`` (unix seconds of the chain)
         and which are not what their digests say. Stops at the first failure: false when there was one."""
         for ref in refs:
-            if ref in self.spool or ref in self.wrong or not self._may_try(ref):
+            if ref in self.spool or ref in self.wrong or not self._patience.may_try(ref.cid):
                 continue
             try:
                 self.update(ref)
@@ -77,6 +77,16 @@ class JobContent:
                     self.missing_since.setdefault(ref, now)
                 return False
         return True
+
+    def still_missing(self, ref: VectorRef) -> bool:
+        """Whether one more try at a vector that could not be had finds nobody who serves it."""
+        try:
+            self.update(ref)
+        except ContentUnavailable:
+            return True
+        except (ContentError, WrongLength):
+            return False
+        return False
 
     def _is_wrong(self, ref: VectorRef, error: Exception) -> bool:
         """Whether the vector itself is to blame, not who serves it."""
@@ -119,7 +129,7 @@ class JobContent:
         for ref in self.owed(refs):
             if enough():
                 return
-            if not self._may_try(ref):
+            if not self._patience.may_try(ref.cid):
                 continue
             try:
                 self._pin(ref)
@@ -151,10 +161,6 @@ class JobContent:
         while len(self._states) > STATES_IN_MEMORY:
             del self._states[next(iter(self._states))]
 
-    def _may_try(self, ref: VectorRef) -> bool:
-        return time.monotonic() >= self._retry_at.get(ref.cid, 0.0)
-
     def _put_off(self, ref: VectorRef, error: Exception) -> None:
-        """After a failure waits, so that one lost vector holds nothing up."""
-        self._retry_at[ref.cid] = time.monotonic() + RETRY_SECONDS
+        self._patience.failed(ref.cid)
         log.warning("job %s: %s", self.job_id, error)

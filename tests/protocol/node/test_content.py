@@ -13,6 +13,7 @@ from protocol.content.spool import Spool
 from protocol.content.vectors import VectorRef
 from protocol.errors import ContentUnavailable, DigestMismatch, IpfsUnreachable, PinFailed
 from protocol.node.content import JobContent
+from protocol.node.patience import Patience
 
 LANES = 300
 
@@ -59,7 +60,7 @@ def daemon() -> Daemon:
 
 @pytest.fixture
 def content(daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JobContent:
-    monkeypatch.setattr("protocol.node.content.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("protocol.node.patience.FIRST_SECONDS", 0.0)
     return JobContent(daemon, Spool(tmp_path), LANES, 1)
 
 
@@ -103,19 +104,32 @@ def test_how_long_a_vector_cannot_be_had_is_counted_from_the_first_try(
     ref = vectors.reference(a_vector())
     content.collect([ref], now=100)
     content.collect([ref], now=130)
-    assert content.missing_since == {ref: 100}
+    assert content.missing_since == {ref: 100} and content.still_missing(ref)
     published(daemon, a_vector())
-    assert content.collect([ref], now=160)
+    assert not content.still_missing(ref)
     assert content.missing_since == {}
 
 
 def test_one_vector_that_cannot_be_had_holds_up_only_itself(
     content: JobContent, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("protocol.node.content.RETRY_SECONDS", 1_000.0)
+    monkeypatch.setattr("protocol.node.patience.FIRST_SECONDS", 1_000.0)
     gone, there = vectors.reference(a_vector()), published(daemon, a_vector(1))
     assert not content.collect([gone, there], now=100)
     assert content.collect([gone, there], now=101) and content.has(there)
+
+
+def test_what_is_lost_is_tried_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("protocol.node.patience.time.monotonic", lambda: now)
+    patience, tries = Patience(), []
+    for now in range(0, 86_400):
+        if patience.may_try(b"lost"):
+            tries.append(now)
+            patience.failed(b"lost")
+    assert tries[:4] == [0, 30, 90, 210] and len(tries) < 40
+    patience.succeeded(b"lost")
+    assert patience.may_try(b"lost")
 
 
 def test_bytes_that_are_here_are_pinned_though_nobody_serves_them(
