@@ -34,7 +34,8 @@ def check_bonds(evidence: Evidence, parent: Check, record: JobRecord, history: l
         all(record.ended is not None and each.place > record.ended.place for each in freed),
         f"{len(freed)} are free again",
     )
-    for token in dict.fromkeys(each.args["token"] for each in everything if each.name == "Deposited"):
+    moved = [each for each in everything if "token" in each.args and each.name != "BondSet"]
+    for token in dict.fromkeys(each.args["token"] for each in moved):
         _check_books(evidence, node, token, everything)
 
 

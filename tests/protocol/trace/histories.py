@@ -7,12 +7,14 @@ from hashlib import sha256
 from typing import Any
 
 from protocol.chain.events import Event
+from protocol.deposits import Ledger
 from protocol.record import JobRecord
 from protocol.trace.check import Check
 from tests.protocol.test_proposal import a_proposal
 
 HOSPITALS = (11, 12, 13, 14, 15, 16)
 BOND = 100
+DEPOSIT = 250
 JOBS = "0x" + "aa" * 20
 TOKEN = "0x" + "bb" * 20
 
@@ -45,6 +47,7 @@ class History:
                 "datasetVersion": 1, "trainRecords": 10, "heldOutRecords": 5,
             }  # fmt: skip
             key = bytes([index + 1]) * 32 if self.masked else bytes(32)
+            self.on("Deposited", contract="Bonds", hospitalId=hospital_id, token=TOKEN, amount=DEPOSIT)
             self.on("Enrolled", hospitalId=hospital_id, participant=participant, maskKey=key)
             self.bond("Locked", hospital_id)
 
@@ -141,23 +144,36 @@ class FakeChain:
 
     def call(self, contract: str, function: str, *args: Any) -> Any:
         assert contract == "Bonds"
-        mine = [each for each in self.history.events if each.contract == "Bonds"]
-        if function == "bondOf":
-            events = [each.name for each in mine if each.args.get("hospitalId") == args[2]]
-            return {"exists": events[-1:] == ["Locked"]}
+        ledger = Ledger.of(TOKEN, [each for each in self.history.events if each.contract == "Bonds"])
+        match function:
+            case "bondOf":
+                return {"exists": args in ledger.locked}
+            case "freeOf":
+                return ledger.free[args[0]]
+            case "daoOwed":
+                return ledger.owed
+            case "heldOf":
+                return ledger.deposited - ledger.paid
         raise AssertionError(function)
 
 
 @dataclass
 class FakeEvidence:
+    """What a chain node shows; of events named in ``left_out`` it shows none."""
+
     history: History
+    left_out: frozenset[str] = frozenset()
 
     @property
     def chain(self) -> FakeChain:
         return FakeChain(self.history)
 
     def events(self, contract: str, names: list[str] | None = None, **_: Any) -> list[Event]:
-        found = [each for each in self.history.events if each.contract == contract]
+        found = [
+            each
+            for each in self.history.events
+            if each.contract == contract and each.name not in self.left_out
+        ]
         return [each for each in found if names is None or each.name in names]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from protocol.chain.events import Event
 from protocol.deposits import Ledger
 from protocol.trace.bonds import check_bonds
@@ -11,9 +13,9 @@ from tests.protocol.trace.histories import HOSPITALS, JOBS, TOKEN, FakeEvidence,
 A, B, C, D, E, F = HOSPITALS
 
 
-def checked(history: History) -> list[str]:
+def checked(history: History, *left_out: str) -> list[str]:
     root = Check("root")
-    check_bonds(FakeEvidence(history), root, history.record, history.of_jobs)
+    check_bonds(FakeEvidence(history, frozenset(left_out)), root, history.record, history.of_jobs)
     return failures(root)
 
 
@@ -29,6 +31,16 @@ def test_a_job_without_incident_holds() -> None:
     history = merged()
     history.end()
     assert checked(history) == []
+
+
+@pytest.mark.parametrize("name", ["Deposited", "Locked", "Slashed"])
+def test_events_that_a_node_leaves_out_are_missed(name: str) -> None:
+    history = merged()
+    history.challenge(B, proven=True)
+    history.on("MergeVoided", same=True, round=1, mergeDigest=bytes(32))
+    history.bond("Slashed", A, to=B)
+    assert checked(history) == []
+    assert checked(history, name) != []
 
 
 def test_an_enrolment_without_a_bond_is_found() -> None:
