@@ -125,7 +125,6 @@ class Chaos:
                 break
             self._say(f"round {self.round}: kill {number} of {len(plan)} meets {kill.victim} {kill.point}")
             self._kill(kill)
-        self._armed.clear()
         self._wait_until(
             lambda: self.ended and all(self._up(each) for each in self._everyone()),
             f"the end of job {self.job_id}",
