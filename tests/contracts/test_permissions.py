@@ -153,11 +153,23 @@ RULES = [
     Rule("rewards", "setJobs", lambda s: (s.new, True), only("owner"), not_owner),
     Rule("rewards", "transferOwnership", lambda s: (s.new,), only("owner"), not_owner),
     Rule("rewards", "renounceOwnership", (), only("owner"), not_owner),
+    # Bonds: both hospitals have deposits; a jobs contract holds a bond of the first, which is free, and slashed one
+    Rule("bonds", "setBond", lambda s: (s.new, 1), only("owner"), not_owner),
+    Rule("bonds", "setJobs", lambda s: (s.new, True), only("owner"), not_owner),
+    Rule("bonds", "deposit", lambda s: (s.other_id, 1), EVERYONE),
+    Rule("bonds", "withdraw", lambda s: (s.bond_token, 1), only("admin", "other_admin"), not_admin),
+    Rule("bonds", "lock", lambda s: (9, s.member_id), only("consumer"), not_jobs),
+    # Whoever locked nothing reaches nothing.
+    Rule("bonds", "slash", lambda s: (1, s.member_id, 0), EVERYONE),
+    Rule("bonds", "unlock", lambda s: (s.locker, 1, s.member_id), EVERYONE),
+    Rule("bonds", "payDao", lambda s: (s.bond_token,), EVERYONE),
+    Rule("bonds", "transferOwnership", lambda s: (s.new,), only("owner"), not_owner),
+    Rule("bonds", "renounceOwnership", (), only("owner"), not_owner),
 ]
 
 # Fixtures of contracts of which every state-changing function must have its row.
 # The steps of a job have their table in training_jobs/test_who_may.py: each needs a job that stands ready for it.
-COVERED = ("hospitals", "datasets", "consents", "models", "rewards")
+COVERED = ("hospitals", "datasets", "consents", "models", "rewards", "bonds")
 
 # What only the DAO's own vote may do, through the timelock: refused to every role.
 DAO_ONLY = [
@@ -236,7 +248,42 @@ def rewarded(rewards, reward_token, researcher, consumer) -> Any:
 
 
 @pytest.fixture(scope="module")
-def contracts(hospitals, datasets, consents, released, rewarded, governor, timelock) -> dict[str, Any]:
+def locker(TimedJobs, bonds, bond_token, members, deposit, deployer, owner, account) -> Any:
+    """A jobs contract with a bond of the first hospital that is free, and one of the second that it slashed. Every role
+    has money for a deposit."""
+    contract = TimedJobs.deploy(bonds, {"from": deployer})
+    bonds.setJobs(contract, True, {"from": owner})
+    for job_id, one in enumerate(members[:2], 1):
+        deposit(one)
+        contract.lock(job_id, one.id, {"from": deployer})
+    contract.slash(2, members[1].id, 0, {"from": deployer})
+    contract.freeFrom(0, {"from": deployer})
+    for each in account.values():
+        bond_token.mint(each, 1, {"from": deployer})
+        bond_token.approve(bonds, 1, {"from": each})
+    return contract
+
+
+@pytest.fixture(scope="module")
+def account(owner, deployer, members, researcher, consumer, holders, stranger) -> dict[str, Any]:
+    """Each role's account; hospital 1 is ``admin`` and ``operator``, hospital 2 the others."""
+    member, other, _ = members
+    return {
+        "owner": owner,
+        "deployer": deployer,
+        "admin": member.admin,
+        "operator": member.operator,
+        "other_admin": other.admin,
+        "other_operator": other.operator,
+        "researcher": researcher,
+        "consumer": consumer,
+        "holder": holders[0],
+        "stranger": stranger,
+    }
+
+
+@pytest.fixture(scope="module")
+def contracts(hospitals, datasets, consents, released, rewarded, bonds, governor, timelock) -> dict[str, Any]:
     """The contracts that rows name."""
     return {
         "hospitals": hospitals,
@@ -244,6 +291,7 @@ def contracts(hospitals, datasets, consents, released, rewarded, governor, timel
         "consents": consents,
         "models": released,
         "rewards": rewarded,
+        "bonds": bonds,
         "governor": governor,
         "timelock": timelock,
     }
@@ -252,14 +300,13 @@ def contracts(hospitals, datasets, consents, released, rewarded, governor, timel
 @pytest.fixture
 def scene(
     contracts,
+    account,
+    locker,
+    bond_token,
     chain,
     owner,
-    deployer,
     members,
     researcher,
-    consumer,
-    holders,
-    stranger,
     spare,
     dataset_id,
     terms,
@@ -275,18 +322,9 @@ def scene(
     deadline = chain.time() + DAY
     given = terms()
     return SimpleNamespace(
-        account={
-            "owner": owner,
-            "deployer": deployer,
-            "admin": member.admin,
-            "operator": member.operator,
-            "other_admin": other.admin,
-            "other_operator": other.operator,
-            "researcher": researcher,
-            "consumer": consumer,
-            "holder": holders[0],
-            "stranger": stranger,
-        },
+        account=account,
+        locker=locker,
+        bond_token=bond_token,
         new=spare[0],
         newer=spare[1],
         holder=researcher,

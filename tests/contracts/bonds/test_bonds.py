@@ -26,7 +26,7 @@ def test_a_bond_is_locked_once(bonds, bond_token, locker, deposit, member, stran
     assert bonds.heldOf(bond_token) == 2 * BOND
 
 
-def test_not_without_the_money(bonds, bond_token, locked, other_member, deposit, stranger, reverts):
+def test_not_without_the_money(bond_token, locked, other_member, deposit, stranger, reverts):
     deposit(other_member, BOND - 1)
     with reverts("BondTooSmall", other_member.id, bond_token, BOND - 1, BOND):
         locked.lock(1, other_member.id, {"from": stranger})
@@ -52,7 +52,7 @@ def test_what_a_stopped_contract_locked_it_still_slashes_and_frees(
     assert (bonds.freeOf(member.id, bond_token), bonds.daoOwed(bond_token)) == (9 * BOND, BOND)
 
 
-def test_no_contract_reaches_the_bonds_of_another(bonds, bond_token, locked, TimedJobs, member, owner, deployer):
+def test_no_contract_reaches_the_bonds_of_another(bonds, locked, TimedJobs, member, owner, deployer):
     other = TimedJobs.deploy(bonds, {"from": deployer})
     bonds.setJobs(other, True, {"from": owner})
     tx = other.slash(1, member.id, 0, {"from": deployer})
@@ -60,7 +60,9 @@ def test_no_contract_reaches_the_bonds_of_another(bonds, bond_token, locked, Tim
     assert bonds.bondOf(locked, 1, member.id)["exists"]
 
 
-def test_half_of_a_slashed_bond_goes_to_who_proved_it(bonds, bond_token, locked, member, other_member, stranger):
+def test_half_of_a_slashed_bond_goes_to_who_proved_it(
+    bonds, bond_token, locked, member, other_member, stranger
+):
     tx = locked.slash(1, member.id, other_member.id, {"from": stranger})
     assert tx.events["Slashed"] == {
         "jobs": locked,
@@ -76,7 +78,9 @@ def test_half_of_a_slashed_bond_goes_to_who_proved_it(bonds, bond_token, locked,
     assert "Slashed" not in locked.slash(1, member.id, other_member.id, {"from": stranger}).events
 
 
-def test_the_odd_wei_goes_to_the_dao(bonds, bond_token, locker, deposit, member, other_member, owner, stranger):
+def test_the_odd_wei_goes_to_the_dao(
+    bonds, bond_token, locker, deposit, member, other_member, owner, stranger
+):
     bonds.setBond(bond_token, 7, {"from": owner})
     deposit(member, 7)
     locker.lock(5, member.id, {"from": stranger})
@@ -94,7 +98,8 @@ def test_all_goes_to_the_dao_when_nobody_proved_it(bonds, bond_token, locked, me
     assert bonds.heldOf(bond_token) == bond_token.balanceOf(bonds) == 9 * BOND
 
 
-def test_the_dao_is_owed_nothing(bonds, bond_token, locked, stranger, reverts):
+@pytest.mark.usefixtures("locked")
+def test_the_dao_is_owed_nothing(bonds, bond_token, stranger, reverts):
     with reverts("NothingToPay"):
         bonds.payDao(bond_token, {"from": stranger})
 
@@ -118,7 +123,9 @@ def test_a_bond_is_freed_when_its_window_is_over(bonds, bond_token, locked, memb
         bonds.unlock(locked, 1, member.id, {"from": stranger})
 
 
-def test_a_new_size_holds_for_bonds_locked_later(bonds, bond_token, locked, DevToken, member, deposit, owner, stranger):
+def test_a_new_size_holds_for_bonds_locked_later(
+    bonds, bond_token, locked, DevToken, member, deposit, owner, stranger
+):
     token = DevToken.deploy({"from": stranger})
     tx = bonds.setBond(token, 5, {"from": owner})
     assert tx.events["BondSet"] == {"token": token, "amount": 5}

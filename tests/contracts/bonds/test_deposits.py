@@ -37,13 +37,13 @@ def test_a_deposit_of_nothing(bonds, member, reverts):
         bonds.deposit(member.id, 0, {"from": member.admin})
 
 
-def test_no_deposit_while_no_bond_is_asked_for(bonds, deposit, member, owner, reverts):
+def test_no_deposit_while_no_bond_is_asked_for(bonds, member, owner, reverts):
     bonds.setBond("0x" + "00" * 20, 0, {"from": owner})
     with reverts("NothingToPay"):
         bonds.deposit(member.id, 1, {"from": member.admin})
 
 
-def test_a_deposit_without_the_money(bonds, bond_token, member, reverts):
+def test_a_deposit_without_the_money(bonds, member, reverts):
     with reverts("ERC20InsufficientAllowance", bonds, 0, 5):
         bonds.deposit(member.id, 5, {"from": member.admin})
 
@@ -70,7 +70,8 @@ def test_what_is_free_is_withdrawn_to_the_payout_address(bonds, bond_token, depo
     assert bonds.heldOf(bond_token) == bond_token.balanceOf(bonds) == 5 * BOND
 
 
-def test_what_is_locked_is_not(bonds, bond_token, locked, member, reverts):
+@pytest.mark.usefixtures("locked")
+def test_what_is_locked_is_not(bonds, bond_token, member, reverts):
     with reverts("NothingToPay"):
         bonds.withdraw(bond_token, 9 * BOND + 1, {"from": member.admin})
     bonds.withdraw(bond_token, 9 * BOND, {"from": member.admin})
@@ -83,7 +84,8 @@ def test_nor_what_is_not_there(bonds, bond_token, other_member, reverts, amount)
         bonds.withdraw(bond_token, amount, {"from": other_member.admin})
 
 
-def test_only_the_admin_withdraws(bonds, bond_token, locked, member, stranger, reverts):
+@pytest.mark.usefixtures("locked")
+def test_only_the_admin_withdraws(bonds, bond_token, member, stranger, reverts):
     for account in (member.operator, stranger):
         with reverts("NotAdmin", account):
             bonds.withdraw(bond_token, 1, {"from": account})

@@ -259,9 +259,7 @@ class Play:
         """Opens what can be opened; anyone may."""
         return self.jobs.open(self.job_id, {"from": by or self.researcher})
 
-    def finish(
-        self, by: Any = None, state: tuple[bytes, bytes] | None = None, at_once: bool = False
-    ) -> Any:
+    def finish(self, by: Any = None, state: tuple[bytes, bytes] | None = None, at_once: bool = False) -> Any:
         """Ends the job, once fraud can no longer be proved unless ``at_once``; anyone may."""
         free = self.job["since"] + self.phases.check
         if not at_once and chain.time() < free:

@@ -51,7 +51,8 @@ def _first(play):
     return found
 
 
-def test_a_false_merge_is_taken_back(lied, challenges, bonds, bond_token, balanced):
+@pytest.mark.usefixtures("balanced")
+def test_a_false_merge_is_taken_back(lied, challenges, bonds, bond_token):
     """Though it is final by votes."""
     assert lied.job["finalRounds"] == 1
     lie, first = lied.standing(1), _first(lied)
@@ -236,7 +237,8 @@ def test_a_cancelled_job_only_slashes(lied, challenges, bonds, bond_token, jobs,
         bonds.unlock(jobs, lied.job_id, 2, {"from": lied.researcher})
 
 
-def test_an_honest_merge_stands(lied, challenges, bonds, bond_token, balanced):
+@pytest.mark.usefixtures("balanced")
+def test_an_honest_merge_stands(lied, challenges, bonds, bond_token):
     """Its challenger's bond goes, half to the merger."""
     before, standing = tuple(lied.slot()), lied.standing(1)
     free = bonds.freeOf(2, bond_token)

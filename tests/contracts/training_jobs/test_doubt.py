@@ -30,7 +30,7 @@ def test_dropped_at_two_thirds_of_the_others(start, size, needed):
         assert ("Dropped" in tx.events) == (votes == needed)
 
 
-def test_a_new_attempt_opens_without_it(play, bonds, jobs, bond_token):
+def test_a_new_attempt_opens_without_it(play, bonds, bond_token):
     """Its bond goes to the DAO."""
     play.doubt(1, 0)
     tx = play.doubt(3, 0)

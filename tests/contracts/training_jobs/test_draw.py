@@ -79,7 +79,12 @@ def test_the_draw_is_of_that_blocks_hash(play, jobs, web3):
     labels = drawn(seed, list(range(6)), 2)
     assert tuple(jobs.drawOf(play.job_id)) == (1, True, block, labels)
     event = tx.events["GroupsDrawn"]
-    assert (event["jobId"], event["round"], bytes(event["seed"]), event["labels"]) == (play.job_id, 1, seed, labels)
+    assert (event["jobId"], event["round"], bytes(event["seed"]), event["labels"]) == (
+        play.job_id,
+        1,
+        seed,
+        labels,
+    )
     assert sorted(len(group_of(labels, i)) for i in range(6)) == [3] * 6
     assert bytes(play.job["accumulator"]) == first_accumulator(play.job_id, 1, 1, labels)
 
@@ -126,7 +131,7 @@ def test_a_forgotten_block_is_replaced(play, jobs, chain, researcher):
     assert "GroupsDrawn" in play.draw().events
 
 
-def test_who_withholds_after_the_draw_loses_its_bond(play, jobs, bonds):
+def test_who_withholds_after_the_draw_loses_its_bond(play, jobs):
     """And the two left of its group sit the round out, at no cost. The groups stay as they are."""
     play.draw()
     before = tuple(jobs.drawOf(play.job_id))
@@ -176,7 +181,9 @@ def test_nor_one_that_rejected_the_merge(play):
     play.submit_all([merger, others[0]])
     play.sleep(play.phases.submit)
     tx = play.open()
-    assert sorted(e["hospitalId"] for e in tx.events["Slashed"]) == sorted(i + 1 for i in (silent, *others[1:]))
+    assert sorted(e["hospitalId"] for e in tx.events["Slashed"]) == sorted(
+        i + 1 for i in (silent, *others[1:])
+    )
 
 
 def test_a_pause_ends_with_a_new_draw(start, jobs, reverts, researcher):

@@ -162,7 +162,7 @@ def test_but_none_of_low_order(jobs, propose, consented, reverts, number, top_bi
     job_id = propose(min_hospitals=3, merge=MergeRule(masked=True))
     key = number.to_bytes(32, "little")
     key = key[:31] + bytes([key[31] | top_bit])
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="shared key"):
         X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(key))
     with reverts("BadMaskKey", key):
         jobs.enrol.call(job_id, consent_ids[0], 1, key, {"from": members[0].operator})

@@ -45,7 +45,9 @@ def test_steps_of_a_job(
     other = jobs.jobCount()
     for name, index in (("first", 0), ("next", 1)):
         sender = {"from": play.members[index].operator}
-        table[f"TrainingJobs.enrol ({name})"] = jobs.enrol(other, play.consent_ids[index], 1, ZERO, sender).gas_used
+        table[f"TrainingJobs.enrol ({name})"] = jobs.enrol(
+            other, play.consent_ids[index], 1, ZERO, sender
+        ).gas_used
     table["TrainingJobs.cancel (enrolling)"] = jobs.cancel(other, {"from": play.researcher}).gas_used
 
     table["TrainingJobs.open"] = play.open().gas_used
