@@ -138,12 +138,15 @@ class Checks:
         if posted is None or posted.hospital_id == self.hospital_id or posted.digest in self._holds:
             return None
         since = self._unchecked_since.get(posted.digest)
-        connected = any(
-            self.content.has(update.ref)
+        if since is None or now - since < patience:
+            return None
+        others = [
+            update.ref
             for update in self.record.round(number).merged_updates
             if update.hospital_id != self.hospital_id
-        )
-        if since is None or now - since < patience or not connected:
+        ]
+        self.content.collect(others, now)
+        if not any(self.content.has(ref) for ref in others):
             return None
         return FalseMerge(number, self.chain.timestamp(posted.event.block), provable=False)
 
