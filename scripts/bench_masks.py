@@ -170,6 +170,7 @@ def _context(hospitals: int) -> tuple[RoundContext, JobKey]:
         genesis="0x" + "00" * 32,
         contract="0x" + "00" * 20,
         job_id=1,
+        spec=bytes(32),
         round=1,
         attempt=1,
         base=bytes(32),

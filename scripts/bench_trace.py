@@ -121,6 +121,7 @@ def _context(play: Play, number: int, lanes: int, base: bytes, shares: Sequence[
         genesis=deployment.genesis_hash,
         contract=play.stage.chain.address("TrainingJobs"),
         job_id=play.job_id,
+        spec=bytes(32),
         round=number,
         attempt=1,
         base=base,

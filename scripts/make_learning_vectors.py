@@ -366,6 +366,7 @@ def _mask_case(name: str, hospitals: list[int], lanes: int) -> dict[str, Any]:
         "genesis": "0x" + hashlib.sha256(b"genesis").hexdigest(),
         "contract": "0x" + hashlib.sha256(b"contract").hexdigest()[:40],
         "job": 7,
+        "spec": hashlib.sha256(b"spec").hexdigest(),
         "round": 3,
         "attempt": 1,
         "base": hashlib.sha256(b"base").hexdigest(),

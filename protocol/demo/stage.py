@@ -117,6 +117,9 @@ class Stage:
             purposes=(spec.purpose.permission,),
             privacy=(spec.privacy.mechanism,),
             researchers=(researcher,),
+            # The demonstration has seconds for what a real job has days for.
+            min_submit_seconds=1,
+            min_check_seconds=1,
         )
         (actor.home / "policy.json").write_text(json.dumps(policy.as_dict(), indent=2))
         accounts = self.devnet.accounts

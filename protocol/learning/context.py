@@ -19,17 +19,19 @@ KEY_BYTES = 32
 class RoundContext:
     """The sum of one group's updates in one attempt: on which chain, from which state, by whom, at which weights.
 
-    ``genesis`` (the hash of block 0) and ``contract`` are hexadecimal, of either case. ``base`` is the chunk root of
-    the state that the round starts from, 32 bytes. ``hospitals`` are the ids of the group's members in the order of
-    their bits, ``weights`` their shares as (numerator, denominator) in lowest terms and ``mask_keys`` their X25519
-    public keys, 32 bytes each, in the same order; no keys where the job is not masked. ``lanes`` is the length of the
-    update. Raises LearningError where these do not fit together.
+    ``genesis`` (the hash of block 0) and ``contract`` are hexadecimal, of either case. ``spec`` is the digest of
+    the job spec, 32 bytes: a reorganisation of the chain can put another job under the same id. ``base`` is the
+    chunk root of the state that the round starts from, 32 bytes. ``hospitals`` are the ids of the group's members
+    in the order of their bits, ``weights`` their shares as (numerator, denominator) in lowest terms and
+    ``mask_keys`` their X25519 public keys, 32 bytes each, in the same order; no keys where the job is not masked.
+    ``lanes`` is the length of the update. Raises LearningError where these do not fit together.
     """
 
     chain_id: int
     genesis: str
     contract: str
     job_id: int
+    spec: bytes
     round: int
     attempt: int
     base: bytes
@@ -45,8 +47,10 @@ class RoundContext:
             raise LearningError(f"{len(self.hospitals)} hospitals have {len(self.weights)} weights.")
         if self.mask_keys and len(self.mask_keys) != len(self.hospitals):
             raise LearningError(f"{len(self.hospitals)} hospitals have {len(self.mask_keys)} mask keys.")
-        if any(len(key) != KEY_BYTES for key in self.mask_keys) or len(self.base) != DIGEST_BYTES:
-            raise LearningError("A base has 32 bytes, and so has a mask key.")
+        if any(len(key) != KEY_BYTES for key in self.mask_keys):
+            raise LearningError(f"A mask key has {KEY_BYTES} bytes.")
+        if len(self.base) != DIGEST_BYTES or len(self.spec) != DIGEST_BYTES:
+            raise LearningError(f"The digests of base and spec have {DIGEST_BYTES} bytes each.")
         if self.lanes < 1:
             raise LearningError(f"An update of {self.lanes} numbers is none.")
 
@@ -58,6 +62,7 @@ class RoundContext:
             "genesis": self.genesis.lower(),
             "contract": self.contract.lower(),
             "job": self.job_id,
+            "spec": self.spec.hex(),
             "round": self.round,
             "attempt": self.attempt,
             "base": self.base.hex(),

@@ -57,16 +57,22 @@ class Joining:
     ) -> JobWorker:
         """Enrols, where ``place`` is None, if policy, consents, bond and spec allow it; the worker of the job.
 
-        Raises AdmissionRefused with every reason against it, Refused, NodeError, ContentError.
+        A job that the hospital is in though its policy is against it (a stolen operator key enrolled it, or the policy
+        has changed) gets no update; its merges are still checked. Raises AdmissionRefused with every reason against it,
+        Refused, NodeError, ContentError.
         """
         dataset = self._dataset_for(spec, place)
+        self._check_spec(spec, job_id)
+        against = self.policy.reasons_against(spec, job.purpose.researcher, dataset.train_records, job.phases)
         if place is None:
-            self.policy.admit(spec, job.purpose.researcher, dataset.train_records, job_id)
-            self._check_spec(spec, job_id)
+            self.policy.require(against, job_id)
+            self._can_begin(spec, job_id)
             self._enrol(job_id, job, spec, dataset)
-        key, keyless = self._key(job_id) if spec.masked else (None, "")
-        if keyless:
-            log.error("job %s: this hospital sends no update: %s", job_id, keyless)
+        key, unable = self._key(job_id) if spec.masked else (None, "")
+        if against:
+            unable = f"this hospital's policy does not admit it: {'; '.join(against)}"
+        if unable:
+            log.error("job %s: this hospital sends no update: %s", job_id, unable)
         lanes = zoo.layout(spec.model, spec.state).lanes
         spool = Spool(JobPlace.on(self.chain, job_id).folder(self.home / SPOOL))
         return JobWorker(
@@ -82,7 +88,7 @@ class Joining:
                 dataset,
                 self.policy.max_round_seconds,
                 key,
-                keyless,
+                unable,
             ),
             bond_again=self.policy.bond_again,
         )
@@ -96,7 +102,7 @@ class Joining:
         return (key, "") if key else (None, "its mask key for this job is not in its home")
 
     def _check_spec(self, spec: JobSpec, job_id: int) -> None:
-        """That the spec says what the chain says, and that its model can start from the base that it names."""
+        """That the spec says what the proposal says, as its confirmed event has it: the newest blocks may yet go."""
         proposal = self.jobs.proposal(job_id)
         base = Models(self.chain).version(proposal.model_id, proposal.base_version).state
         if differing := differences(spec, proposal, base):
@@ -104,7 +110,11 @@ class Joining:
                 f"The spec of job {job_id} says other things than the chain: {'; '.join(differing)}.",
                 "Ask the researcher to cancel it and propose it again.",
             )
-        # Before it enrols: a hospital that cannot even begin would only hold the others up.
+
+    def _can_begin(self, spec: JobSpec, job_id: int) -> None:
+        """That the base can be had, and fits the model: a hospital that cannot begin would only hold the others up."""
+        proposal = self.jobs.proposal(job_id)
+        base = Models(self.chain).version(proposal.model_id, proposal.base_version).state
         lanes = zoo.layout(spec.model, spec.state).lanes
         vectors.get_vector(self.ipfs, VectorRef(base.cid, base.root), lanes)
 

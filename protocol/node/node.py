@@ -58,6 +58,10 @@ POLL_SECONDS = 0.05
 LOOK_SECONDS = 1.0
 BACKOFF_SECONDS = 2.0
 RECONSIDER_SECONDS = 15.0
+LONGEST_SECONDS = 240.0
+# A spec is one block: who serves it answers soon.
+SPEC_SECONDS = 5.0
+SEARCH_SECONDS = 1.0
 JOURNAL = "journal"
 ENDED = (JobStatus.FINISHED, JobStatus.CANCELLED)
 
@@ -95,12 +99,15 @@ class Node:
         self.hospital_id = hospital_id
         self.jobs = Jobs(chain)
         self.watch = ChainWatch(chain)
+        self._specs = Ipfs(ipfs.api, SPEC_SECONDS)
         self.keys = JobKeys(home / JOURNAL, chain.signer)
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.workers: dict[int, JobWorker] = {}
         self._ended: set[int] = set()
         self._reorganisations = 0
         self._again_at: dict[int, float] = {}
+        self._tries: Counter[int] = Counter()
+        self._searched = 0
         self._retained: dict[int, Retained] = {}
         self._head, self._look_again_at, self._search_at = -1, 0.0, 0.0
         self._lock = FileLock(_lock_path(chain, hospital_id), mode=0o600)
@@ -173,14 +180,20 @@ class Node:
             self.status.chain = str(self.watch.reorganisations[-1])
             self._ended.clear()
             self._again_at.clear()
+            self._tries.clear()
             self._say(self.status.chain)
 
     def _due(self, workers: Iterable[JobWorker]) -> list[JobWorker]:
         return [worker for worker in workers if time.monotonic() >= self._again_at.get(worker.job_id, 0.0)]
 
     def _look_for_jobs(self) -> None:
-        """Joins what can be joined. One job's missing spec or data holds up no other, and is tried again later."""
-        for job_id in range(1, self.jobs.job_count() + 1):
+        """Joins what can be joined. One job's missing spec or data holds up no other, and is tried again later,
+        content each time after twice as long. Anybody may propose: a look goes on where the last one ended, and
+        takes no longer than it must, so that strangers' jobs keep this hospital from none of its own."""
+        count, began = self.jobs.job_count(), time.monotonic()
+        for _ in range(count):
+            job_id = self._searched % count + 1
+            self._searched = job_id
             known = job_id in self.workers or job_id in self._ended
             if known or time.monotonic() < self._again_at.get(job_id, 0.0):
                 continue
@@ -191,8 +204,16 @@ class Node:
                 else:
                     self._join(job_id, job)
                 self.refusals.pop(job_id, None)
-            except (Refused, InvalidInput, NodeError, ContentError) as error:
+                self._tries.pop(job_id, None)
+            except ContentError as error:
+                self._tries[job_id] += 1
+                self._put_off(
+                    job_id, error, min(RECONSIDER_SECONDS * 2 ** (self._tries[job_id] - 1), LONGEST_SECONDS)
+                )
+            except (Refused, InvalidInput, NodeError) as error:
                 self._put_off(job_id, error, RECONSIDER_SECONDS)
+            if time.monotonic() - began > SEARCH_SECONDS:
+                return
 
     def _put_off(self, job_id: int, error: SalusError, seconds: float) -> None:
         """Leaves a job alone for a while, and says why: once, not at every try."""
@@ -212,7 +233,7 @@ class Node:
             if record.ended is None:
                 return
             self.journal.forget(place)
-            spec = JobSpec.parse(self.ipfs.fetch(job.spec_digest, canonical.MAX_DOCUMENT_BYTES))
+            spec = JobSpec.parse(self._specs.fetch(job.spec_digest, canonical.MAX_DOCUMENT_BYTES))
             digests = frozenset(ref.cid for ref in record.vectors())
             self._retained[job_id] = Retained(spec.retain_until, digests)
         else:
@@ -237,7 +258,7 @@ class Node:
         if not place.exists and job.status != JobStatus.ENROLLING:
             self._ended.add(job_id)
             return
-        spec = JobSpec.parse(self.ipfs.fetch(job.spec_digest, canonical.MAX_DOCUMENT_BYTES))
+        spec = JobSpec.parse(self._specs.fetch(job.spec_digest, canonical.MAX_DOCUMENT_BYTES))
         if not spec.masked:
             log.warning(
                 "job %s: privacy: none. This hospital's updates are published unmasked on IPFS.", job_id
@@ -292,6 +313,8 @@ class Node:
         text = json.dumps(asdict(self.status))
         if text != before:
             part = self.home / "status.json.part"
+            # It tells this hospital's own loss and accuracy: for its operator's eyes.
+            part.touch(mode=0o600)
             part.write_text(text, encoding="utf-8")
             part.replace(self.home / "status.json")
 

@@ -12,6 +12,7 @@ import resource
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from protocol.chain.jobs import Phases
 from protocol.errors import AdmissionRefused, InvalidInput
 from protocol.learning import zoo
 from protocol.spec import JobSpec
@@ -34,6 +35,8 @@ class Policy:
     ``max_memory_mib``: the whole process, estimated before and enforced by the system.
     ``researchers``: addresses that may propose; empty: any whom the consent's terms allow.
     ``differential_privacy``: whether a job must train with it.
+    ``min_submit_seconds`` and ``min_check_seconds``: how long a job must at least leave a hospital to send an update,
+    which may cost it its bond, and to prove a merge false; a shorter window would end before anybody has looked.
     ``bond_again``: whether the node may post a second bond to come back to a job in which the hospital lost one.
     """
 
@@ -48,6 +51,8 @@ class Policy:
     max_giga_multiply_adds: int = 10_000
     max_memory_mib: int = 4096
     max_round_seconds: int = 600
+    min_submit_seconds: int = 900
+    min_check_seconds: int = 900
     bond_again: bool = False
     differential_privacy: bool = False
 
@@ -106,9 +111,17 @@ class Policy:
             key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
         }
 
-    def reasons_against(self, spec: JobSpec, researcher: str, train_records: int) -> list[str]:
+    def reasons_against(
+        self, spec: JobSpec, researcher: str, train_records: int, phases: Phases
+    ) -> list[str]:
         """Why this hospital would not join with so many training records, in words; empty when it would."""
         reasons = []
+        for name, seconds, least in (
+            ("send an update", phases.submit, self.min_submit_seconds),
+            ("prove a merge false", phases.check, self.min_check_seconds),
+        ):
+            if seconds < least:
+                reasons.append(f"{seconds} s to {name}, at least {least} s are asked for here")
         if spec.model.architecture not in self.architectures:
             reasons.append(
                 f"architecture {spec.model.architecture} is not allowed here ({_list(self.architectures)})"
@@ -156,9 +169,9 @@ class Policy:
             reasons.append(f"it needs some {memory:,} MiB, at most {self.max_memory_mib:,} are allowed here")
         return reasons
 
-    def admit(self, spec: JobSpec, researcher: str, train_records: int, job_id: int) -> None:
+    def require(self, reasons: list[str], job_id: int) -> None:
         """Raises AdmissionRefused with every reason why this hospital would not join."""
-        if reasons := self.reasons_against(spec, researcher, train_records):
+        if reasons:
             raise AdmissionRefused(
                 f"Job {job_id} is not admitted by this hospital's policy: {'; '.join(reasons)}.",
                 "Change the policy file if the hospital wants to take part.",

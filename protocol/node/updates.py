@@ -35,8 +35,9 @@ class Outgoing:
 
 
 class Updates:
-    """The updates of one hospital in one job. ``key``: its mask key; None where the job is not
-    masked, or where it is not to be had: ``keyless`` says why."""
+    """The updates of one hospital in one job. ``key``: its mask key; None where the job is not masked, or where it is
+    not to be had. ``barred``: why this hospital sends none, for want of a key or against its policy; empty when it
+    does."""
 
     def __init__(
         self,
@@ -48,21 +49,21 @@ class Updates:
         dataset: Dataset,
         max_round_seconds: float,
         key: JobKey | None = None,
-        keyless: str = "",
+        barred: str = "",
     ) -> None:
         self.chain, self.journal, self.hospital_id, self.job_id = chain, journal, hospital_id, job_id
         self.spec, self.spec_digest, self.dataset = spec, spec.digest, dataset
-        self.max_round_seconds, self.key, self.keyless = max_round_seconds, key, keyless
+        self.max_round_seconds, self.key, self.barred = max_round_seconds, key, barred
         self.layout = zoo.layout(spec.model, spec.state)
         self._budget = PrivacyBudget.of(chain, spec, dataset)
         self._train_arrays: tuple[np.ndarray, np.ndarray] | None = None
 
     def unable(self, record: JobRecord) -> str:
         """Why this hospital can send no update in this job; empty when it can."""
-        if not self.spec.masked:
-            return ""
+        if self.barred or not self.spec.masked:
+            return self.barred
         if self.key is None:
-            return self.keyless or "its mask key for this job is not in its home"
+            return "its mask key for this job is not in its home"
         if record.mask_keys.get(self.hospital_id) != self.key.public:
             return "the mask key in its home is not the one that the chain has of it"
         return ""
@@ -79,6 +80,7 @@ class Updates:
             genesis=self.chain.deployment.genesis_hash,
             contract=self.chain.address("TrainingJobs"),
             job_id=self.job_id,
+            spec=self.spec_digest,
             round=number,
             attempt=attempt_number,
             base=vectors.reference(base).root,

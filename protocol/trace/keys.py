@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from protocol.errors import LearningError
 from protocol.learning.masks import JobKey
 from protocol.record import JobRecord
@@ -12,23 +10,26 @@ from protocol.trace.evidence import Evidence
 
 
 def check_keys(evidence: Evidence, parent: Check, record: JobRecord) -> None:
-    """Whether every hospital registered a key to mask with for this job alone; in a job without masks nobody has one.
+    """Whether every hospital registered a fresh key to mask with for this job; in a job without masks nobody has one.
 
-    Who holds the private half, and deleted it when the job ended, nobody can see.
+    Who holds the private half, and deleted it when the job ended, nobody can see. That somebody else registered the
+    same key later says nothing about this job: keys are public, and masks bind hospital and job.
     """
     masked = record.proposal.merge.masked
     if not masked:
         parent.add("no key to mask with was registered: the job masks nothing", not record.mask_keys)
         return
     node = parent.add("each hospital registered a key to mask with, for this job alone")
-    seen = Counter(each.args["maskKey"] for each in evidence.events("TrainingJobs", ["Enrolled"]))
+    first: dict[bytes, tuple[int, int]] = {}
+    for each in evidence.events("TrainingJobs", ["Enrolled"]):
+        first.setdefault(each.args["maskKey"], (each.args["jobId"], each.args["hospitalId"]))
     for hospital_id in record.hospital_ids:
         key = record.mask_keys.get(hospital_id)
         reasons = ["none is registered"] if key is None else []
         if key is not None and _is_weak(key):
             reasons.append("it is of low order: everybody knows what it agrees on")
-        if key is not None and seen[key] != 1:
-            reasons.append(f"it is registered {seen[key]} times")
+        if key is not None and first[key] != (record.job_id, hospital_id):
+            reasons.append("hospital {1} had registered it before, for job {0}".format(*first[key]))
         node.add(f"hospital {hospital_id}", not reasons, "; ".join(reasons) or f"0x{key.hex()[:16]}…")
 
 

@@ -168,6 +168,7 @@ class Federation:
             genesis="0x" + bytes(32).hex(),
             contract="0x" + bytes(20).hex(),
             job_id=JOB_ID,
+            spec=spec.digest,
             round=number,
             attempt=1,
             base=chunk_root(base),

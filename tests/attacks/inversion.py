@@ -136,6 +136,7 @@ def played(size: int, seed: int) -> Round:
         genesis="0x" + bytes(32).hex(),
         contract="0x" + bytes(20).hex(),
         job_id=1,
+        spec=spec.digest,
         round=1,
         attempt=1,
         base=chunk_root(base),

@@ -359,6 +359,8 @@ class Stage:
             purposes=("HMB",),
             privacy=("masked",),
             researchers=(self.researcher.address,),
+            min_submit_seconds=1,
+            min_check_seconds=1,
         )
 
     def options(self, home: Path, ipfs_api: str | None = None) -> list[str]:

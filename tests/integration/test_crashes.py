@@ -48,6 +48,7 @@ def masked_digest(stage: Stage, actor: Actor, job_id: int) -> bytes:
         bound["genesis"],
         bound["contract"],
         bound["job"],
+        bytes.fromhex(bound["spec"]),
         bound["round"],
         bound["attempt"],
         bytes.fromhex(bound["base"]),

@@ -24,6 +24,7 @@ def context(hospitals: tuple[int, ...] = (4, 9, 17), lanes: int = 40, **changes:
         genesis="0x" + sha256(b"genesis").hexdigest(),
         contract="0x" + sha256(b"contract").hexdigest()[:40],
         job_id=7,
+        spec=sha256(b"spec").digest(),
         round=3,
         attempt=1,
         base=sha256(b"base").digest(),

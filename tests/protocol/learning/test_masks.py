@@ -181,6 +181,7 @@ CHANGES = {
     "round": 4,
     "attempt": 2,
     "base": bytes(32),
+    "spec": bytes(32),
     "hospitals": (4, 9, 18),
     "weights": ((1, 3), (1, 3), (1, 3)),
     "mask_keys": (job_key(4).public, job_key(9).public, job_key(18).public),
@@ -358,6 +359,7 @@ def test_masking_in_place_needs_next_to_no_memory():
         ({"mask_keys": (bytes(32),) * 2}, "2 mask keys"),
         ({"mask_keys": (bytes(31),) * 3}, "32 bytes"),
         ({"base": bytes(20)}, "32 bytes"),
+        ({"spec": bytes(20)}, "32 bytes"),
         ({"lanes": 0}, "0 numbers"),
     ],
 )

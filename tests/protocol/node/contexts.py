@@ -13,6 +13,7 @@ CONTEXT = RoundContext(
     genesis="0x" + "aa" * 32,
     contract="0x" + "bB" * 20,
     job_id=1,
+    spec=b"\x02" * 32,
     round=2,
     attempt=1,
     base=b"\x01" * 32,

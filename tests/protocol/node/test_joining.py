@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from protocol.chain.jobs import Phases
 from protocol.chain.models import Models, Vector, Version
 from protocol.content import vectors
 from protocol.content.cid import to_cid
 from protocol.errors import AdmissionRefused, LearningError, WrongLength
+from protocol.node import joining
 from protocol.node.joining import Joining
+from protocol.node.policy import EXAMPLE
 from protocol.spec import JobSpec
 from tests.protocol.job_documents import job
 from tests.protocol.test_proposal import proposal_of_spec
@@ -40,6 +44,7 @@ def check(monkeypatch: pytest.MonkeyPatch, base: np.ndarray, chain_base: np.ndar
         chain=None, ipfs=Daemon(base), jobs=SimpleNamespace(proposal=lambda _job_id: proposal_of_spec(spec))
     )
     Joining._check_spec(node, spec, 1)
+    Joining._can_begin(node, spec, 1)
 
 
 def a_state(lanes: int, first: int = 0) -> np.ndarray:
@@ -65,3 +70,26 @@ def test_fraction_bits_of_a_tensor_that_the_model_lacks_are_refused(monkeypatch:
         check(
             monkeypatch, a_state(LANES), a_state(LANES), state={"fraction_bits": 24, "tensors": {"ghost": 24}}
         )
+
+
+def test_a_job_that_the_policy_is_against_gets_no_update_whoever_enrolled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A stolen operator key can enrol a hospital in a job that publishes updates unmasked."""
+    spec = JobSpec.from_dict(job(privacy={"mechanism": "none"}))
+    made: dict[str, Any] = {}
+    monkeypatch.setattr(joining, "JobWorker", lambda *parts, **_: made.update(updates=parts[3]))
+    monkeypatch.setattr(joining, "JobHistory", lambda *_: None)
+    monkeypatch.setattr(joining, "JobContent", lambda *_: None)
+    monkeypatch.setattr(joining, "Updates", lambda *parts: parts[-1])
+    place = SimpleNamespace(genesis_hash="0x" + "00" * 32)
+    node = SimpleNamespace(
+        chain=SimpleNamespace(deployment=place, address=lambda _name: "0x" + "00" * 20),
+        policy=EXAMPLE, jobs=None, ipfs=None, journal=None, hospital_id=1, home=tmp_path,
+        _dataset_for=lambda *_: SimpleNamespace(train_records=100), _check_spec=lambda *_: None,
+    )  # fmt: skip
+    chain_job = SimpleNamespace(
+        purpose=SimpleNamespace(researcher="0x" + "ab" * 20), phases=Phases.of_seconds(3600)
+    )
+    Joining.join(node, None, 1, chain_job, spec, SimpleNamespace(exists=True))
+    assert "privacy: none is not allowed here" in made["updates"]

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from protocol.chain.jobs import Phases
 from protocol.errors import AdmissionRefused, InvalidInput
 from protocol.node.policy import EXAMPLE, Policy
 from protocol.spec import JobSpec
 from tests.protocol.job_documents import DOCUMENT
 
 RESEARCHER = "0x" + "ab" * 20
+PHASES = Phases.of_seconds(3600)
 
 
 def a_spec(**changes: object) -> JobSpec:
@@ -20,7 +22,7 @@ def a_spec(**changes: object) -> JobSpec:
 
 
 def test_a_job_within_the_policy_is_admitted() -> None:
-    EXAMPLE.admit(a_spec(), RESEARCHER, 100, 1)
+    EXAMPLE.require(EXAMPLE.reasons_against(a_spec(), RESEARCHER, 100, PHASES), 1)
 
 
 @pytest.mark.parametrize(
@@ -36,12 +38,14 @@ def test_a_job_within_the_policy_is_admitted() -> None:
         ({"min_hospitals": 30}, "hospitals"),
         ({"max_memory_mib": 1}, "MiB"),
         ({"differential_privacy": True}, "without differential privacy"),
+        ({"min_submit_seconds": 3601}, "3600 s to send an update"),
+        ({"min_check_seconds": 3601}, "3600 s to prove a merge false"),
     ],
 )
 def test_each_limit_refuses_and_says_why(policy: dict[str, object], reason: str) -> None:
     strict = Policy.from_dict({**EXAMPLE.as_dict(), **policy})
     with pytest.raises(AdmissionRefused, match=reason):
-        strict.admit(a_spec(), RESEARCHER, 100, 7)
+        strict.require(strict.reasons_against(a_spec(), RESEARCHER, 100, PHASES), 7)
 
 
 def test_gradients_of_each_record_need_memory() -> None:
@@ -50,16 +54,16 @@ def test_gradients_of_each_record_need_memory() -> None:
     training = {**DOCUMENT["training"], "batch_size": 1024}
     plain = a_spec(model=wide, training=training)
     private = a_spec(model=wide, training=training, privacy={"mechanism": "masked", "dp": dp})
-    assert EXAMPLE.reasons_against(plain, RESEARCHER, 5000) == []
-    (reason,) = EXAMPLE.reasons_against(private, RESEARCHER, 5000)
+    assert EXAMPLE.reasons_against(plain, RESEARCHER, 5000, PHASES) == []
+    (reason,) = EXAMPLE.reasons_against(private, RESEARCHER, 5000, PHASES)
     assert "MiB" in reason
-    assert EXAMPLE.reasons_against(private, RESEARCHER, 50) == []
+    assert EXAMPLE.reasons_against(private, RESEARCHER, 50, PHASES) == []
 
 
 def test_the_work_of_a_round_is_bounded() -> None:
     strict = Policy.from_dict({**EXAMPLE.as_dict(), "max_giga_multiply_adds": 1})
-    assert strict.reasons_against(a_spec(), RESEARCHER, 100) == []
-    assert "multiply-adds" in strict.reasons_against(a_spec(), RESEARCHER, 10**9)[0]
+    assert strict.reasons_against(a_spec(), RESEARCHER, 100, PHASES) == []
+    assert "multiply-adds" in strict.reasons_against(a_spec(), RESEARCHER, 10**9, PHASES)[0]
 
 
 @pytest.mark.parametrize(
@@ -91,8 +95,9 @@ def test_a_missing_or_broken_policy_file_is_refused(tmp_path: Path) -> None:
 
 def test_the_example_allows_masked_updates_alone() -> None:
     """A job that publishes unmasked updates must be allowed in so many words."""
+    against = EXAMPLE.reasons_against(a_spec(privacy={"mechanism": "none"}), RESEARCHER, 100, PHASES)
     with pytest.raises(AdmissionRefused, match="privacy: none is not allowed here"):
-        EXAMPLE.admit(a_spec(privacy={"mechanism": "none"}), RESEARCHER, 100, 7)
+        EXAMPLE.require(against, 7)
 
 
 def test_a_second_bond_is_posted_only_where_the_policy_says_so() -> None:

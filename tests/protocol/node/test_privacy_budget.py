@@ -46,8 +46,8 @@ PLACE = SimpleNamespace(dataset_id=4, consent_id=9)
 
 def context(round: int, attempt: int = 1) -> RoundContext:
     return RoundContext(
-        chain_id=1, genesis="0x" + "11" * 32, contract="0x" + "22" * 20, job_id=1, round=round, attempt=attempt,
-        base=bytes(32), hospitals=(1, 2, 3), weights=((1, 3),) * 3, mask_keys=(), lanes=4,
+        chain_id=1, genesis="0x" + "11" * 32, contract="0x" + "22" * 20, job_id=1, spec=bytes(32),
+        round=round, attempt=attempt, base=bytes(32), hospitals=(1, 2, 3), weights=((1, 3),) * 3, mask_keys=(), lanes=4,
     )  # fmt: skip
 
 

@@ -135,7 +135,7 @@ def test_masks_and_weights_are_those_of_the_group(tmp_path: Path, monkeypatch: p
 
 def test_without_its_key_a_hospital_cannot_send(three: Hospitals) -> None:
     updates = three.updates(11)
-    updates.key, updates.keyless = None, "its mask key is gone"
+    updates.key, updates.barred = None, "its mask key is gone"
     assert updates.unable(three.record) == "its mask key is gone"
     context = updates.context(three.record, 1, 1, np.zeros(LANES, np.int32))
     with pytest.raises(JobKeyError, match="its mask key is gone"):
