@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from web3 import HTTPProvider
@@ -94,7 +95,10 @@ def foreign_errors(url: str) -> Iterator[None]:
     except tuple(FOREIGN) as error:
         kind = next(FOREIGN[each] for each in type(error).__mro__ if each in FOREIGN)
         if kind is ChainUnreachable:
-            raise ChainUnreachable(f"The chain node at {url} does not answer: {error}", _HINT) from error
+            # The client's own words repeat the whole URL, and with it the key of a paid node.
+            raise ChainUnreachable(
+                f"The chain node at {url} does not answer ({type(error).__name__}).", _HINT
+            ) from error
         raise kind(f"The chain client failed: {error}") from error
 
 
@@ -106,7 +110,9 @@ class Rpc:
             raise InvalidInput(
                 f"{url!r} is not the URL of a chain node.", "Give one that starts with http:// or https://."
             )
-        self.url = url
+        parts = urlsplit(url)
+        #: As errors, logs and metrics may name it: without path, query and user, which may hold a key.
+        self.url = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
         self._provider = HTTPProvider(
             url,
             request_kwargs={"timeout": (CONNECT_SECONDS, timeout_seconds)},

@@ -159,7 +159,10 @@ def _accusation(view: View) -> Step | None:
         return None
     if false.provable and view.bonded:
         why = f"round {false.round}: the merge is false, and this hospital can prove it"
-        return _in_turn(view, false.posted_at, Step(Action.CHALLENGE, why, false.round))
+        step = Step(Action.CHALLENGE, why, false.round)
+        # The window must not pass while turns go round; a claim that comes second is refused at its estimate.
+        late = view.now >= false.posted_at + view.job.phases.check // 2
+        return step if late else _in_turn(view, false.posted_at, step)
     judges = view.round.previous & view.bit and not view.round.attested & view.bit
     is_open = view.job.status in (JobStatus.RUNNING, JobStatus.PAUSED, JobStatus.REPORTING)
     if is_open and false.round == view.job.round - 1 and judges and not view.rejected:
@@ -171,12 +174,15 @@ def _accusation(view: View) -> Step | None:
 def _while_enrolling(view: View) -> Step:
     job = view.job
     closes = job.since + job.phases.enrol
-    over = view.now >= closes
-    if job.enrolled == job.max_hospitals or (over and job.enrolled >= job.min_hospitals):
-        started = closes if over and job.enrolled < job.max_hospitals else 0
-        return _in_turn(view, started, Step(Action.OPEN, "enrolment is over"))
-    if over:
-        return _in_turn(view, closes, Step(Action.CANCEL, "too few hospitals enrolled in time"))
+    full = job.enrolled == job.max_hospitals
+    if full or view.now >= closes:
+        enough = (job.present & view.live).bit_count() >= job.min_hospitals
+        step = (
+            Step(Action.OPEN, "enrolment is over")
+            if enough
+            else Step(Action.CANCEL, f"fewer than {job.min_hospitals} hospitals enrolled with a live consent")
+        )
+        return _in_turn(view, 0 if full else closes, step)
     return Step(
         Action.WAIT,
         f"{job.enrolled} of at most {job.max_hospitals} hospitals have enrolled; enrolment closes {at(closes)}",

@@ -190,3 +190,11 @@ def test_a_short_batch_or_an_error_in_place_of_one_is_noticed(node: Any) -> None
     refusing = node(lambda _: (200, b'{"jsonrpc": "2.0", "id": null, "error": {"message": "no batches"}}'))
     with pytest.raises(RpcError, match="no batches"):
         refusing.batch([("eth_call", [1]), ("eth_call", [2])])
+
+
+def test_the_key_in_a_url_is_in_no_error() -> None:
+    rpc = Rpc("http://user:secret@127.0.0.1:9/v3/secret?token=secret")
+    with pytest.raises(ChainUnreachable) as caught:
+        rpc.request("eth_blockNumber")
+    assert "http://127.0.0.1:9 " in str(caught.value)
+    assert "secret" not in str(caught.value)

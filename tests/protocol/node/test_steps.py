@@ -122,8 +122,25 @@ def test_a_dispute_that_stays_ends_the_job() -> None:
     ],
 )
 def test_enrolment(enrolled: int, now: int, expected: Action) -> None:
-    job = a_job(status=JobStatus.ENROLLING, round=0, final_rounds=0, enrolled=enrolled)
-    assert action(a_view(job=job, round=Round.empty(), now=now, moved_at=now)) == expected
+    everybody = (1 << enrolled) - 1
+    job = a_job(status=JobStatus.ENROLLING, round=0, final_rounds=0, enrolled=enrolled, present=everybody)
+    assert action(a_view(job=job, round=Round.empty(), now=now, moved_at=now, live=everybody)) == expected
+
+
+def test_enrolment_ends_by_a_cancel_when_too_few_consents_live() -> None:
+    job = a_job(status=JobStatus.ENROLLING, round=0, final_rounds=0, enrolled=4, present=0b1111)
+    view = a_view(job=job, round=Round.empty(), now=1_100, moved_at=1_100, live=0b0011)
+    assert action(view) == Action.CANCEL
+
+
+def test_a_false_merge_is_challenged_out_of_turn_before_the_window_passes() -> None:
+    false = FalseMerge(1, posted_at=1_000, provable=True)
+    check = a_view().job.phases.check
+    acting = {
+        now: [action(a_view(index=i, now=now, false=false)) for i in range(4)].count(Action.CHALLENGE)
+        for now in (1_000, 1_000 + check // 2)
+    }
+    assert acting == {1_000: 1, 1_000 + check // 2: 4}
 
 
 def test_while_paused_an_absent_hospital_rejoins_and_a_long_pause_ends_the_job() -> None:
