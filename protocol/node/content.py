@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import numpy as np
 
@@ -29,6 +30,17 @@ log = logging.getLogger(__name__)
 
 # The state that a round starts from and the one it ends with.
 STATES_IN_MEMORY = 2
+MADE_HERE = "made-here"
+
+
+def made_here(spool: Path) -> set[bytes]:
+    """Digests of all that a job's hospital pinned of its own making, by its spool's folder; on the chain or not."""
+    try:
+        lines = (spool / MADE_HERE).read_text().split()
+    except FileNotFoundError:
+        return set()
+    # A kill may have cut the last one short.
+    return {bytes.fromhex(line) for line in lines if len(line) == 64}
 
 
 class JobContent:
@@ -104,9 +116,14 @@ class JobContent:
     # -- keeping -----------------------------------------------------------------------------------------------------
 
     def put(self, vector: np.ndarray, *, is_state: bool = False) -> VectorRef:
-        """Pins a vector that was made here, int32[lanes]; its digests. Raises PinFailed."""
-        ref = vectors.put_vector(self.ipfs, vector)
-        self.spool.put(vector)
+        """Pins a vector that was made here, int32[lanes]; its digests. Raises PinFailed.
+
+        It is noted first: one that never comes to the chain, as after a kill, would else stay pinned for ever."""
+        ref = vectors.reference(vector)
+        with (self.spool.folder / MADE_HERE).open("a") as noted:
+            noted.write("\n" + ref.cid.hex())
+        vectors.put_vector(self.ipfs, vector)
+        self.spool.put(vector, ref)
         if is_state:
             self._remember(ref, vector)
         self._kept(ref)

@@ -40,6 +40,7 @@ from protocol.errors import (
     SalusError,
     WrongLength,
 )
+from protocol.node.content import made_here
 from protocol.node.job_keys import JobKeys
 from protocol.node.joining import SPOOL, Joining
 from protocol.node.journal import Journal
@@ -235,6 +236,8 @@ class Node:
             self.journal.forget(place)
             spec = JobSpec.parse(self._specs.fetch(job.spec_digest, canonical.MAX_DOCUMENT_BYTES))
             digests = frozenset(ref.cid for ref in record.vectors())
+            for digest in made_here(place.folder(self.home / SPOOL)) - digests:
+                self.ipfs.unpin(digest)
             self._retained[job_id] = Retained(spec.retain_until, digests)
         else:
             self.journal.forget(place)

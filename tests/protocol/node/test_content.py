@@ -10,7 +10,7 @@ import pytest
 from protocol.content import vectors
 from protocol.content.spool import Spool
 from protocol.content.vectors import VectorRef
-from protocol.node.content import JobContent
+from protocol.node.content import JobContent, made_here
 from protocol.node.patience import Patience
 from tests.protocol.node.daemon import Daemon
 
@@ -121,3 +121,27 @@ def test_no_more_than_two_states_are_held_in_memory(content: JobContent, daemon:
     for each in range(5):
         content.state(published(daemon, a_vector(each)))
     assert len(content._states) == 2
+
+
+def test_what_is_made_here_is_noted_before_it_is_pinned(
+    content: JobContent, daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(_data: bytes) -> bytes:
+        raise KeyboardInterrupt
+
+    assert made_here(tmp_path) == set()
+    first = content.put(a_vector(1))
+    monkeypatch.setattr(daemon, "add", killed)
+    with pytest.raises(KeyboardInterrupt):
+        content.put(a_vector(2))
+    assert made_here(tmp_path) == {first.cid, vectors.reference(a_vector(2)).cid}
+    content.keep_only(set())
+    assert first.cid in made_here(tmp_path), "it lasts as long as the job"
+
+
+def test_a_note_that_was_cut_short_is_no_digest(content: JobContent, tmp_path: Path) -> None:
+    first = content.put(a_vector(1))
+    with (tmp_path / "made-here").open("a") as noted:
+        noted.write("\n" + "00" * 20)
+    second = content.put(a_vector(2))
+    assert made_here(tmp_path) == {first.cid, second.cid}
