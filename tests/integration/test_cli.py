@@ -207,6 +207,29 @@ def test_an_admin_rotates_the_operator_key(story: Story) -> None:
     assert story.salus("hospital", "show", story.found["b"])["operator"] == story.address("cli-new-operator")
 
 
+# -- bonds -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_hospital_deposits_for_bonds_and_takes_back_what_is_free(story: Story) -> None:
+    hospital = story.found["a"]
+    story.refused("bond", "deposit", 100, "--account", "cli-a-admin", says="has 0 devUSD")
+    story.refused(
+        "bond", "deposit", 100, "--hospital", 999, "--account", "cli-a-admin", says="no hospital 999"
+    )
+    deposited = story.salus("bond", "deposit", 150, "--mint", "--account", "cli-a-admin")
+    assert (deposited["hospital_id"], deposited["free"]) == (hospital, str(150 * TOKEN))
+    story.refused("bond", "withdraw", 151, "--account", "cli-a-admin", says="150 devUSD free")
+    story.refused("bond", "withdraw", 1, "--account", "researcher", says="acts for no hospital")
+    assert story.salus("bond", "withdraw", 50, "--account", "cli-a-admin")["free"] == str(100 * TOKEN)
+    assert story.salus("bond", "unlock", "--account", "cli-a-admin")["jobs"] == []
+    shown = story.salus("bond", "show", "--hospital", hospital)
+    assert shown["bond"]["amount"] == str(100 * TOKEN)
+    (books,) = shown["tokens"]
+    assert books["balanced"]
+    assert books["hospitals"] == {str(hospital): {"free": str(100 * TOKEN), "locked": {}}}
+    assert "The books balance" in story.text("bond", "show")
+
+
 # -- datasets ----------------------------------------------------------------------------------------------------------
 
 
@@ -398,8 +421,16 @@ def draft() -> dict[str, Any]:
         "data": {"schema": DataSchema.packaged(SCHEMA).to_dict()},
         "retain_until": 2_000_000_000,
         "rounds": 3,
+        # Two hospitals cannot mask: each would know the other's update from the sum.
+        "privacy": {"mechanism": "none"},
         "hospitals": {"min": 2, "max": 2},
     }
+
+
+def test_masks_among_two_hospitals_are_refused(story: Story, tmp_path: Path) -> None:
+    bad = tmp_path / "two.json"
+    bad.write_text(json.dumps({**draft(), "privacy": {"mechanism": "masked"}}))
+    story.refused("job", "check", bad, "--write", tmp_path / "spec.json", says="hospitals.min")
 
 
 def test_a_draft_becomes_a_spec_and_says_what_is_missing(story: Story, tmp_path: Path) -> None:
