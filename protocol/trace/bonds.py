@@ -69,7 +69,10 @@ def _check_locked(
 def _check_slashed(
     evidence: Evidence, parent: Check, record: JobRecord, history: list[Event], mine: list[Event]
 ) -> None:
-    causes = {slashing: (event, reason) for slashing, event, reason in _causes(evidence, record, history)}
+    certain = {slashing: (event, reason) for slashing, event, reason in _causes(record)}
+    causes = certain | {
+        slashing: (event, reason) for slashing, event, reason in _withheld(evidence, record, history)
+    }
     slashed: dict[Slashing, Event] = {
         (each.tx_hash, each.args["hospitalId"], each.args["to"]): each
         for each in mine
@@ -83,7 +86,7 @@ def _check_slashed(
         )
     spared = [
         f"hospital {slashing[1]}: {reason}"
-        for slashing, (event, reason) in causes.items()
+        for slashing, (event, reason) in certain.items()
         if slashing not in slashed and _had_bond(slashing[1], event, mine)
     ]
     parent.add("whoever gave a cause lost its bond", not spared, "; ".join(spared))
@@ -95,10 +98,8 @@ def _had_bond(hospital_id: int, at: Event, mine: list[Event]) -> bool:
     return bool(before) and before[-1].name == "Locked"
 
 
-def _causes(
-    evidence: Evidence, record: JobRecord, history: list[Event]
-) -> Iterator[tuple[Slashing, Event, str]]:
-    """What the record says should have cost a bond, each with the reason."""
+def _causes(record: JobRecord) -> Iterator[tuple[Slashing, Event, str]]:
+    """What the record says must have cost a bond, each with the reason."""
     proven = {each.event.tx_hash: each for each in record.challenges if each.proven}
     for number, rounds in record.rounds.items():
         for each in rounds.merges:
@@ -124,13 +125,13 @@ def _causes(
             standing[-1].hospital_id if standing else 0,
         )
         yield slashing, challenge.event, f"its challenge of round {challenge.round} failed"
-    yield from _withheld(evidence, record, history)
 
 
 def _withheld(
     evidence: Evidence, record: JobRecord, history: list[Event]
 ) -> Iterator[tuple[Slashing, Event, str]]:
-    """Whose update was missing at its deadline, after the groups were drawn."""
+    """Whose update was missing at its deadline, after the groups were drawn. It may have cost the bond; not of one
+    whose consent was dead by then, or who had rejected the merge before."""
     if record.proposal.merge.groups < 2:
         return
     seconds = record.proposal.phases.submit
@@ -143,7 +144,7 @@ def _withheld(
             continue
         late = open_attempt is not None and (
             evidence.chain.timestamp(event.block)
-            >= evidence.chain.timestamp(open_attempt.opened.block) + seconds
+            >= evidence.chain.timestamp(_began(open_attempt).block) + seconds
         )
         if late and open_attempt.drawing and not {"Dropped", "Merged", "MergeVoided"} & names[event.tx_hash]:
             came = {update.hospital_id for update in open_attempt.updates}
@@ -154,6 +155,12 @@ def _withheld(
         open_attempt = None
         if event.name == "AttemptOpened":
             open_attempt = record.round(event.args["round"]).attempts[event.args["attempt"]]
+
+
+def _began(attempt: Attempt) -> Event:
+    """From when the time to submit ran: nobody could before the draw."""
+    drawn = attempt.drawing.event if attempt.drawing else attempt.opened
+    return max(attempt.opened, drawn, key=lambda event: event.place)
 
 
 def _check_books(evidence: Evidence, parent: Check, token: str, everything: list[Event]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from protocol.chain.events import Event
 from protocol.errors import LearningError
 from protocol.learning.masks import JobKey
 from protocol.record import JobRecord
@@ -20,16 +21,16 @@ def check_keys(evidence: Evidence, parent: Check, record: JobRecord) -> None:
         parent.add("no key to mask with was registered: the job masks nothing", not record.mask_keys)
         return
     node = parent.add("each hospital registered a key to mask with, for this job alone")
-    first: dict[bytes, tuple[int, int]] = {}
+    first: dict[bytes, Event] = {}
     for each in evidence.events("TrainingJobs", ["Enrolled"]):
-        first.setdefault(each.args["maskKey"], (each.args["jobId"], each.args["hospitalId"]))
+        first.setdefault(each.args["maskKey"], each)
     for hospital_id in record.hospital_ids:
         key = record.mask_keys.get(hospital_id)
         reasons = ["none is registered"] if key is None else []
         if key is not None and _is_weak(key):
             reasons.append("it is of low order: everybody knows what it agrees on")
-        if key is not None and first[key] != (record.job_id, hospital_id):
-            reasons.append("hospital {1} had registered it before, for job {0}".format(*first[key]))
+        if key is not None and first[key].place < record.enrolments[hospital_id].place:
+            reasons.append(f"hospital {first[key].args['hospitalId']} had registered it before")
         node.add(f"hospital {hospital_id}", not reasons, "; ".join(reasons) or f"0x{key.hex()[:16]}…")
 
 

@@ -126,11 +126,10 @@ def withheld(*, late: bool, slashed: bool) -> History:
     return history
 
 
-def test_an_update_withheld_from_its_group_costs_a_bond() -> None:
+def test_an_update_withheld_from_its_group_may_cost_a_bond() -> None:
+    """Not where the consent was dead by then, or the merge before was rejected: the contract knows."""
     assert checked(withheld(late=True, slashed=True)) == []
-    assert checked(withheld(late=True, slashed=False)) == [
-        f"whoever gave a cause lost its bond: hospital {F}: it withheld its update from its group"
-    ]
+    assert checked(withheld(late=True, slashed=False)) == []
 
 
 def test_an_update_whose_consent_is_dead_costs_nothing() -> None:
