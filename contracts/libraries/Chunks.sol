@@ -60,7 +60,8 @@ library Chunks {
             // Beyond the free memory pointer: a byte for the tag, then the two hashes of a node, on a multiple of 64, so
             // that one bit tells left from right. Each hash is written where the next node wants it.
             let left := and(add(mload(0x40), 0x5f), not(0x3f))
-            mstore8(sub(left, 1), 1)
+            let tagged := sub(left, 1)
+            mstore8(tagged, 1)
             let place := or(left, and(turns, 0x20))
             mstore(place, found)
             let hashed := 1
@@ -70,16 +71,16 @@ library Chunks {
                 mstore(xor(place, 0x20), calldataload(sibling))
                 turns := shr(1, turns)
                 place := or(left, and(turns, 0x20))
-                hashed := and(staticcall(gas(), 2, sub(left, 1), 65, place, 0x20), hashed)
+                hashed := and(staticcall(gas(), 2, tagged, 65, place, 0x20), hashed)
                 mstore(xor(place, 0x20), calldataload(add(sibling, 0x20)))
                 turns := shr(1, turns)
                 place := or(left, and(turns, 0x20))
-                hashed := and(staticcall(gas(), 2, sub(left, 1), 65, place, 0x20), hashed)
+                hashed := and(staticcall(gas(), 2, tagged, 65, place, 0x20), hashed)
             }
             if gt(turns, 0x3f) {
                 mstore(xor(place, 0x20), calldataload(sibling))
                 place := or(left, and(shr(1, turns), 0x20))
-                hashed := and(staticcall(gas(), 2, sub(left, 1), 65, place, 0x20), hashed)
+                hashed := and(staticcall(gas(), 2, tagged, 65, place, 0x20), hashed)
             }
             if iszero(hashed) { revert(0, 0) }
             source := mul(lanes.offset, eq(mload(place), root))

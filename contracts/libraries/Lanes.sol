@@ -20,10 +20,11 @@ library Lanes {
     uint256 private constant LOWER_48 = 0x0000ffffffffffff0000ffffffffffff0000ffffffffffff0000ffffffffffff;
     /// @dev One in each field of 64 bits.
     uint256 private constant ONES = 0x0000000000000001000000000000000100000000000000010000000000000001;
-    /// @dev What raises eight lanes of 32 bits, or takes them back.
+    /// @dev What raises the eight lanes of a word and takes them back: before their bytes are turned, and after.
     uint256 private constant RAISED = ONES << 31 | ONES << 63;
+    uint256 private constant RAISED_UNTURNED = ONES << 7 | ONES << 39;
     uint256 private constant BIT_32 = ONES << 32;
-    uint256 private constant BIT_63 = ONES << 63;
+    uint256 private constant BIT_50 = ONES << 50;
 
     /// @notice floor(sum / n) over n groups, each the sum of at most 257 chunks modulo 2^32 as int32.
     function mean(uint256[][] memory groups) internal pure returns (uint256[QUADS] memory quads) {
@@ -88,8 +89,8 @@ library Lanes {
                 uint256 middle = _load(lower);
                 uint256 nextMiddle = _load(lower + WORD);
                 if (n & 1 == 0) {
-                    middle = ((middle + _load(lower + PAIR)) >> 1) & LOWER_32;
-                    nextMiddle = ((nextMiddle + _load(lower + PAIR + WORD)) >> 1) & LOWER_32;
+                    middle = ((middle + _load(lower + PAIR)) >> 1) & LOWER_48;
+                    nextMiddle = ((nextMiddle + _load(lower + PAIR + WORD)) >> 1) & LOWER_48;
                 }
                 _store(_start(quads) + at, middle);
                 _store(_start(quads) + at + WORD, nextMiddle);
@@ -110,18 +111,18 @@ library Lanes {
             uint256 difference;
             // What raising the merged lanes adds to their product: 2^31 steps, a whole number after the shift.
             uint256 excess = ONES * (serverStep << 15);
+            uint256 quad = _start(merged);
             for (uint256 j; j < CHUNK / WORD; ++j) {
-                uint256 lanes = _turned(_given(state + j * WORD)) ^ RAISED;
+                (uint256 upper, uint256 lower) = _split(_turned(_given(state + j * WORD) ^ RAISED_UNTURNED));
                 // A raised lane is below 2^32 and so is the step: no product leaves its field.
-                uint256 quad = _start(merged) + j * PAIR;
-                uint256 upper = ((lanes >> 32) & LOWER_32) + (_load(quad) * serverStep >> 16 & LOWER_48);
-                uint256 lower = (lanes & LOWER_32) + (_load(quad + WORD) * serverStep >> 16 & LOWER_48);
-                lanes = (_saturated(upper, excess) << 32 | _saturated(lower, excess)) ^ RAISED;
-                uint256 expected = _turned(lanes);
+                upper = _saturated(upper + (_load(quad) * serverStep >> 16 & LOWER_48), excess);
+                lower = _saturated(lower + (_load(quad + WORD) * serverStep >> 16 & LOWER_48), excess);
+                uint256 expected = _turned(upper << 32 | lower) ^ RAISED_UNTURNED;
                 if (count < 8 * j + 8) {
                     expected &= count > 8 * j ? ~(type(uint256).max >> 32 * (count - 8 * j)) : 0;
                 }
                 difference |= expected ^ _given(claimed + j * WORD);
+                quad += PAIR;
             }
             return difference == 0;
         }
@@ -160,9 +161,9 @@ library Lanes {
             // Each lane is low + (high << 16), of which the lower half may carry into the upper.
             uint256 low = ((even >> 16) & LOWER_16) + (((odd >> 16) & LOWER_16) << 8);
             uint256 high = (even & LOWER_16) + ((odd & LOWER_16) << 8) + ((low >> 16) & LOWER_16);
-            uint256 lanes = (low & LOWER_16 | (high & LOWER_16) << 16) ^ RAISED;
-            _store(quad, _load(quad) + ((lanes >> 32) & LOWER_32));
-            _store(quad + WORD, _load(quad + WORD) + (lanes & LOWER_32));
+            (uint256 upper, uint256 lower) = _split((low & LOWER_16 | (high & LOWER_16) << 16) ^ RAISED);
+            _store(quad, _load(quad) + upper);
+            _store(quad + WORD, _load(quad + WORD) + lower);
         }
     }
 
@@ -174,16 +175,25 @@ library Lanes {
         }
     }
 
-    /// @dev a - b in each field, at least 0, at most 2^32 - 1.
+    /// @dev The two quads of eight lanes. (A constant that stands in many places is copied from the code at each use, so
+    /// the lower one is found without a mask.)
+    function _split(uint256 lanes) private pure returns (uint256 upper, uint256 lower) {
+        unchecked {
+            upper = (lanes >> 32) & LOWER_32;
+            lower = lanes ^ upper << 32;
+        }
+    }
+
+    /// @dev a - b in each field, at least 0, at most 2^32 - 1. Both are below 2^50.
     function _saturated(uint256 a, uint256 b) private pure returns (uint256) {
         unchecked {
-            // Bit 63 stays where a >= b; the bits below it are then the difference.
-            uint256 difference = (a | BIT_63) - b;
-            uint256 stays = difference & BIT_63;
-            uint256 lanes = difference & (stays - (stays >> 63));
+            // Bit 50 stays where a >= b; the bits below it are then the difference.
+            uint256 difference = (a | BIT_50) - b;
+            uint256 stays = difference & BIT_50;
+            uint256 lanes = difference & (stays - (stays >> 50));
             // It is set where a lane is beyond the greatest.
-            uint256 beyond = (lanes + (BIT_63 - BIT_32)) & BIT_63;
-            return (lanes | (beyond - (beyond >> 63))) & LOWER_32;
+            uint256 beyond = (lanes + (BIT_50 - BIT_32)) & BIT_50;
+            return (lanes | (beyond - (beyond >> 50))) & LOWER_32;
         }
     }
 
