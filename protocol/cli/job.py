@@ -80,6 +80,7 @@ def check(
     Says whose consents would match and why the others would not, what the job costs and what it asks of a hospital's
     machine, and with --dry-run how one round of training goes.
     """
+    from protocol.chain.bonds import Bonds
     from protocol.client import matching_consents
     from protocol.costs import gas_price_wei, job_cost
     from protocol.learning import zoo
@@ -92,10 +93,12 @@ def check(
     with working("Holding consents against the spec"):
         matches = matching_consents(session.chain, spec, researcher or NOBODY)
         gas_price = gas_price_wei(session.chain)
+        bond = Bonds(session.chain).terms()
     hospitals = {each.hospital_id for each in matches if each.allowed}
     enough = len(hospitals) >= spec.hospitals.min
     asked = zoo.cost(spec.model, spec.training.batch_size)
-    cost = job_cost(spec.rounds, min(max(len(hospitals), spec.hospitals.min), spec.hospitals.max))
+    most = min(max(len(hospitals), spec.hospitals.min), spec.hospitals.max)
+    cost = job_cost(spec.rounds, most, grouped=spec.merge.groups > 1)
     document: dict[str, Any] = {
         "ok": enough,
         "spec": jobs_view.spec_document(spec),
@@ -103,6 +106,7 @@ def check(
         "hospitals": sorted(hospitals),
         "enough": enough,
         "machine": asked,
+        "bond": {"token": bond.token, "amount": str(bond.amount)},
         "gas": cost,
         "gas_price_wei": str(gas_price),
         "cost_wei": {name: str(wei) for name, wei in cost.in_wei(gas_price).items()},
@@ -112,6 +116,11 @@ def check(
         jobs_view.matches_table(matches),
         _verdict(spec, hospitals),
         jobs_view.cost_facts(cost, gas_price, asked),
+        facts(
+            {
+                "a bond each": f"{tokens(bond.amount)} of {bond.token}, locked until fraud cannot be proved any more"
+            }
+        ),
     ]
     if dataset_name is not None:
         document["dry_round"], shown = _dry_round(session, spec, dataset_name)
