@@ -173,7 +173,7 @@ def submissions(stage: Stage) -> dict[str, str]:
         "a submission for an attempt that is not open": lambda: _as(stage, second).submit(
             job_id, 1, 2, bytes(32), ref
         ),
-        "a submission that builds on another job's merge": lambda: _as(stage, second).submit(
+        "a submission that attests a merge which does not stand": lambda: _as(stage, second).submit(
             job_id, 1, 1, b"\1" * 32, ref
         ),
         "a merge before all updates are in": lambda: _as(stage, second).merge(job_id, 1, 1, ref),

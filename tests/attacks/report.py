@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from tests.attacks.network import WORDS
 from tests.attacks.poisoning import FREE_RIDERS, WORST
 
 ETHER = 10**18
+MARGIN = 120
 
 
 def render(figures: dict[str, Any]) -> str:
@@ -36,7 +38,12 @@ def render(figures: dict[str, Any]) -> str:
         _singling(figures["singling"], figures["network"]["researcher"]),
         TAIL,
     ]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+    return "\n\n".join(_filled(block) for part in parts for block in part.strip().split("\n\n")) + "\n"
+
+
+def _filled(block: str) -> str:
+    """A paragraph within the margin; headings and tables as they are."""
+    return block if block.startswith(("#", "|")) else textwrap.fill(" ".join(block.split()), MARGIN)
 
 
 HEAD = """# Attacks, measured
@@ -47,9 +54,9 @@ words is in [THREATS.md](THREATS.md).
 """
 
 SUBMISSIONS = """
-The two that go through cost the sender its weight, and the job a round: masks that do not belong to this sum do not
-cancel in it. Their effect is the last poisoning row of the tables above. The contract cannot tell such an update from
-a true one; nobody can, which is what masks are for.
+The two that go through spoil the sum: masks that do not belong to it do not cancel in it, and the state becomes noise, as
+in the last row of the tables of false updates. The contract cannot tell such an update from a true one; nobody can,
+which is what masks are for. Groups with the median contain it as they contain any false update.
 """
 
 STOLEN_OPERATOR = """
@@ -117,13 +124,13 @@ def _eighteen(poisoning: dict[str, Any]) -> str:
 
 {_poisoned(figures)}
 
-From how many attackers on the median gives way, by the worst of these ({WORST}); the last column is the share of rounds
+From how many attackers on the median gives way, by the worst of these: {WORST}. The last column is the share of rounds
 in which attackers sat in half of the groups or more:
 
 {_table(["attackers", *names, "rounds overrun"], rows)}
 
 **The median holds while fewer than half of the groups have an attacker in them.** Eighteen hospitals make at most six
-groups of three. Two attackers can never reach three groups; three do whenever the draw puts them apart, and one such
+groups of three. Two attackers can never sit in three groups; three do whenever the draw puts them apart, and one such
 round is enough. Against n attackers a job needs 2n + 1 groups: 21 hospitals for three."""
 
 
@@ -252,7 +259,8 @@ in all columns (of so many), after one round:
 
 {_table(head, rows)}
 
-DP-SGD here has noise multiplier {figures["noise_multiplier"]:g}. Other jobs of this kind, on the network:
+DP-SGD here has noise multiplier {figures["noise_multiplier"]:g}: epsilon {figures["epsilon"]:.1f} for a record at delta
+{figures["delta"]:g}. Other jobs of this kind, on the network:
 
 {_table(["what the researcher tries", "outcome"], outcomes)}
 

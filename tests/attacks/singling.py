@@ -19,6 +19,7 @@ from protocol.content.merkle import chunk_root
 from protocol.learning import zoo
 from protocol.learning.fixed_point import from_floats, to_floats
 from protocol.learning.merge import merge, quantise, weights
+from protocol.learning.privacy import Spending, epsilon
 from protocol.learning.train import train
 from protocol.spec import JobSpec
 from protocol.templates import Template
@@ -173,6 +174,11 @@ def run(federation: Federation, names: list[str], seed: int = 1) -> dict[str, An
     result: dict[str, Any] = {
         "records": dict(zip(names, counts, strict=True)),
         "noise_multiplier": PRIVATE["noise_multiplier"],
+        "delta": PRIVATE["delta"],
+        # One step over all records, of whichever hospital.
+        "epsilon": epsilon(
+            [Spending(PRIVATE["noise_multiplier"], 1.0, 1)], PRIVATE["delta"], PRIVATE["accountant"]
+        ),
         "aimed at": {},
     }
     for aim, (direction, thresholds) in snares.items():
