@@ -148,6 +148,9 @@ class JobWorker:
         look = self.jobs.look(self.job_id, self._open_round, consents)
         job, self._open_round = look.job, look.job.round
         self.history.read()
+        # A reorganisation that came meanwhile may have taken anything back.
+        if self.hospital_id not in self.record.participants:
+            return None
         last = self.record.round(job.round - 1).merge if job.round > 1 else None
         if (job.round > 1 and last is None) or not self._has_events_of(look):
             return None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -69,13 +70,16 @@ class MismatchingContent(JobContent):
 class HidingContent(JobContent):
     """Keeps its first vector to itself."""
 
-    done = False
+    hidden: VectorRef | None = None
 
     def put(self, vector: np.ndarray, *, is_state: bool = False) -> VectorRef:
-        if self.done:
+        if self.hidden:
             return super().put(vector, is_state=is_state)
-        self.done = True
-        return self.spool.put(vector)
+        self.hidden = self.spool.put(vector)
+        return self.hidden
+
+    def owed(self, refs: Iterable[VectorRef]) -> list[VectorRef]:
+        return [ref for ref in super().owed(refs) if ref != self.hidden]
 
 
 def _put_and_die(*args: object) -> VectorRef:
