@@ -54,8 +54,8 @@ words is in [THREATS.md](THREATS.md).
 """
 
 SUBMISSIONS = """
-The two that go through spoil the sum: masks that do not belong to it do not cancel in it, and the state becomes noise, as
-in the last row of the tables of false updates. The contract cannot tell such an update from a true one; nobody can,
+The two that go through spoil the sum: masks that do not belong to it do not cancel in it, and the state becomes noise,
+as in the last row of the tables of false updates. The contract cannot tell such an update from a true one; nobody can,
 which is what masks are for. Groups with the median contain it as they contain any false update.
 """
 
