@@ -422,6 +422,41 @@ abstract contract JobRecords is ITrainingJobs {
         return Math.max(slot.since, uint256(progress.mergedAt) + _jobs[jobId].terms.check);
     }
 
+    function _passes(Tally storage tally, Words.Progress memory progress, Round memory slot)
+        internal
+        view
+        returns (bool)
+    {
+        uint256 needed = Math.min(progress.minHospitals, slot.participants.count());
+        return tally.total != 0 && slot.submitted.count() >= needed
+            && uint256(tally.correct) * 10_000 >= uint256(tally.total) * tally.gateBps;
+    }
+
+    /// @dev Who did what in rounds 1 to `finalRounds`. What it costs does not depend on who took part in which, so
+    /// nobody can make the end of a job too dear for a transaction.
+    function _contributions(uint32 jobId, uint256 enrolled, uint16 finalRounds)
+        internal
+        view
+        returns (IRewardPool.Contribution[] memory parts)
+    {
+        if (finalRounds == 0) return parts;
+        uint256[3] memory taken;
+        parts = new IRewardPool.Contribution[](enrolled);
+        Round memory slot = _round(jobId, 1);
+        for (uint16 round = 1; round <= finalRounds; ++round) {
+            Bits.addEach(taken, slot.submitted);
+            slot = _round(jobId, round + 1);
+            ++parts[slot.merger - 1].merges;
+        }
+        Participant memory place;
+        uint32[] memory ids = Words.list(_jobs[jobId].hospitalIds, enrolled);
+        for (uint256 i; i < enrolled; ++i) {
+            parts[i].hospitalId = ids[i];
+            Words.unpack(_placeOf(jobId, ids[i]), place);
+            parts[i].units = Bits.countOf(taken, i) * place.trainRecords;
+        }
+    }
+
     function _saveDraw(uint32 jobId, Draw memory next) internal {
         _jobs[jobId].draw = Words.pack(next);
     }

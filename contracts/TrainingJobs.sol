@@ -563,16 +563,6 @@ contract TrainingJobs is JobRecords {
         );
     }
 
-    function _passes(Tally storage tally, Words.Progress memory progress, Round memory slot)
-        private
-        view
-        returns (bool)
-    {
-        uint256 needed = Math.min(progress.minHospitals, slot.participants.count());
-        return tally.total != 0 && slot.submitted.count() >= needed
-            && uint256(tally.correct) * 10_000 >= uint256(tally.total) * tally.gateBps;
-    }
-
     /// @dev Whether nothing but an end is left.
     function _isStuck(uint32 jobId, Words.Progress memory progress, Round memory slot) private view returns (bool) {
         if (_is(progress, Status.Enrolling)) {
@@ -587,30 +577,5 @@ contract TrainingJobs is JobRecords {
         if (!_is(progress, Status.Running) || slot.submitted != slot.participants) return false;
         uint256 turns = slot.submitted.count() * _jobs[jobId].terms.merge;
         return block.timestamp >= _turnsBegin(jobId, progress, slot) + turns;
-    }
-
-    /// @dev Who did what in rounds 1 to `finalRounds`. What it costs does not depend on who took part in which, so
-    /// nobody can make the end of a job too dear for a transaction.
-    function _contributions(uint32 jobId, uint256 enrolled, uint16 finalRounds)
-        private
-        view
-        returns (IRewardPool.Contribution[] memory parts)
-    {
-        if (finalRounds == 0) return parts;
-        uint256[3] memory taken;
-        parts = new IRewardPool.Contribution[](enrolled);
-        Round memory slot = _round(jobId, 1);
-        for (uint16 round = 1; round <= finalRounds; ++round) {
-            Bits.addEach(taken, slot.submitted);
-            slot = _round(jobId, round + 1);
-            ++parts[slot.merger - 1].merges;
-        }
-        Participant memory place;
-        uint32[] memory ids = Words.list(_jobs[jobId].hospitalIds, enrolled);
-        for (uint256 i; i < enrolled; ++i) {
-            parts[i].hospitalId = ids[i];
-            Words.unpack(_placeOf(jobId, ids[i]), place);
-            parts[i].units = Bits.countOf(taken, i) * place.trainRecords;
-        }
     }
 }

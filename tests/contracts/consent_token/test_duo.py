@@ -21,14 +21,14 @@ ALLOWED = {
 
 @pytest.mark.parametrize("consent", list(ALLOWED), ids=["NRES", "GRU", "HMB", "DS"])
 def test_permissions_allow_themselves_and_whatever_is_narrower(
-    consents, member, mint, purpose, reverts, consent
+    consents, member, dataset_id, mint, purpose, reverts, consent
 ):
     allowed, mondo = consent
     consent_id = mint(permission=allowed, mondo=mondo)
     for (asked, disease), passes in zip(PURPOSES, ALLOWED[consent], strict=True):
         wanted = purpose(permission=asked, mondo=disease)
         if passes:
-            consents.check(consent_id, member.id, wanted)
+            assert consents.check(consent_id, member.id, wanted) == dataset_id
         elif asked < allowed:
             with reverts("PurposeNotAllowed", consent_id, allowed, asked):
                 consents.check(consent_id, member.id, wanted)
