@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import click
 
 from protocol.cli.arguments import ID, AmountType, signing
 from protocol.cli.command import Group
-from protocol.cli.output import Result, done, facts, next_commands, table, tokens, working
+from protocol.cli.output import PRIVACY_NONE, Result, done, facts, next_commands, table, tokens, working
 from protocol.cli.session import Session
 from protocol.errors import InvalidInput
 
@@ -40,6 +41,14 @@ def show(session: Session, hospital_id: int | None) -> Result:
     with working("Reading the books"):
         terms, found = bond_books(chain)
         asked = _terms_facts(chain, terms)
+        here = chain.address("TrainingJobs")
+        shown = {
+            job_id
+            for each in found
+            for contract, job_id, hospital in each.ledger.locked
+            if contract == here and hospital_id in (None, hospital)
+        }
+        notices = _unmasked(chain, shown)
     return Result(
         {
             "bond": {"token": terms.token, "amount": str(terms.amount)},
@@ -48,6 +57,7 @@ def show(session: Session, hospital_id: int | None) -> Result:
         [facts({"a bond": asked}), *(part for each in found for part in _view(each, hospital_id))]
         if found
         else [facts({"a bond": asked}), "Nothing has been deposited yet."],
+        notices=notices,
     )
 
 
@@ -164,7 +174,18 @@ def unlock(session: Session, hospital_id: int | None, account: str, password_fil
             else f"No bond of hospital {hospital_id} can be freed now.",
             facts({"free": f"{tokens(free, token.decimals)} {token.symbol}"}),
         ],
+        notices=_unmasked(chain, freed),
     )
+
+
+def _unmasked(chain: Chain, job_ids: Iterable[int]) -> list[str]:
+    """What must be repeated of these jobs: the chain knows which of them mask nothing."""
+    from protocol.chain.jobs import Jobs
+
+    jobs = Jobs(chain)
+    return [
+        f"job {job_id}: {PRIVACY_NONE}" for job_id in sorted(job_ids) if not jobs.job(job_id).merge.masked
+    ]
 
 
 def _own_hospital(chain: Chain) -> int:
