@@ -55,6 +55,8 @@ DEPOSIT_WEI = 100_000 * 10**18
 TRAIN_RECORDS, HELD_OUT_RECORDS = 40, 20
 ENDED = (JobStatus.FINISHED, JobStatus.CANCELLED)
 POLL_SECONDS = 0.1
+# Other tests run beside these.
+PATIENCE = 3
 FAULTY = "tests.integration.faulty_node"
 HONEST = "protocol.cli"
 
@@ -459,10 +461,11 @@ class Stage:
     # -- waiting -----------------------------------------------------------------------------------------------------
 
     def wait_until(self, condition: Callable[[], Any], timeout: float, what: str) -> None:
-        """Returns once the condition holds; fails with what the nodes say when it does not in time."""
-        deadline = time.monotonic() + timeout
+        """Returns once the condition holds; fails with what the nodes say when it does not in time. ``timeout``: in
+        seconds, on a machine that has nothing else to do."""
+        deadline = time.monotonic() + timeout * PATIENCE
         while not condition():
-            assert time.monotonic() < deadline, f"{what}: not within {timeout:g} s\n{self.scene()}"
+            assert time.monotonic() < deadline, f"{what}: not within {timeout * PATIENCE:g} s\n{self.scene()}"
             time.sleep(POLL_SECONDS)
 
     def wait_for_submits(self, job_id: int, round: int, actors: Iterable[Actor], attempt: int = 1) -> None:
