@@ -146,12 +146,6 @@ def test_examples_by_hand(post, check, rule):
         done = Merge(before, updates, Vector(expected), labels=labels)
         post(done, RULES[rule], step)
         assert check(done.claim()) is False
-        for place in range(len(chosen)):
-            lie = np.array(expected, np.int64)
-            lie[place] += 1 if lie[place] < INT32_MAX else -1
-            false = done.but(next=Vector(lie.astype(np.int32)))
-            post(false, RULES[rule], step)
-            assert check(false.claim()) is True, chosen[place]
 
 
 def test_sixteen_groups_of_three(post, check):
