@@ -54,7 +54,7 @@ def main() -> None:
     ):
         result["rounds"] = _timed(result, "rounds", lambda: bench_rounds.run(stage, data))
         bench_rounds.show(result["rounds"], console)
-        flower = functools.partial(bench_flower.run, stage, data, result["rounds"], console.print)
+        flower = functools.partial(bench_flower.run, data, result["rounds"], console.print)
         result["flower"] = _timed(result, "flower", flower)
         bench_flower.show(result["flower"], console)
         result["trace"] = _timed(result, "trace", lambda: bench_trace.run(stage, data, result["rounds"]))

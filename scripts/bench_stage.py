@@ -67,15 +67,17 @@ class Hospital:
 
 @dataclass
 class Stage:
-    """A network in ``home``, up from `__enter__` to `__exit__`. ``gas`` holds all costs by function, in order."""
+    """A network in ``home``, up from `__enter__` to `__exit__`. ``make`` makes it, not started yet; ``gas`` holds all
+    costs by function, in order."""
 
     home: Path
     say: Callable[[str], None]
+    make: Callable[[Path], Devnet] = Devnet
     admitted: int = 0
     gas: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
 
     def __enter__(self) -> Self:
-        self.devnet = Devnet(self.home / "devnet")
+        self.devnet = self.make(self.home / "devnet")
         try:
             self.network = self.devnet.up(self.say)
             self.ipfs = Ipfs(self.network.ipfs_api)
