@@ -54,7 +54,7 @@ demo: setup ## The main job end to end: four hospitals train one model (5 minute
 
 # Two at a time: none keeps two processors busy by itself. What one says is printed when it ends.
 .PHONY: test
-test: setup ## Every test (some 15 minutes)
+test: setup ## Every test, contracts and Python side by side
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target python-test contracts-test fuzz-short
 
 .PHONY: contracts-test
