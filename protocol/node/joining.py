@@ -62,18 +62,19 @@ class Joining:
         Refused, NodeError, ContentError.
         """
         dataset = self._dataset_for(spec, place)
-        self._check_spec(spec, job_id)
+        base = self._checked_base(spec, job_id)
+        lanes = zoo.layout(spec.model, spec.state).lanes
         against = self.policy.reasons_against(spec, job.purpose.researcher, dataset.train_records, job.phases)
         if place is None:
             self.policy.require(against, job_id)
-            self._can_begin(spec, job_id)
+            # A hospital that cannot begin would only hold the others up.
+            vectors.get_vector(self.ipfs, base, lanes)
             self._enrol(job_id, job, spec, dataset)
         key, unable = self._key(job_id) if spec.masked else (None, "")
         if against:
             unable = f"this hospital's policy does not admit it: {'; '.join(against)}"
         if unable:
             log.error("job %s: this hospital sends no update: %s", job_id, unable)
-        lanes = zoo.layout(spec.model, spec.state).lanes
         spool = Spool(JobPlace.on(self.chain, job_id).folder(self.home / SPOOL))
         return JobWorker(
             self.jobs,
@@ -101,8 +102,9 @@ class Joining:
             return None, error.message
         return (key, "") if key else (None, "its mask key for this job is not in its home")
 
-    def _check_spec(self, spec: JobSpec, job_id: int) -> None:
-        """That the spec says what the proposal says, as its confirmed event has it: the newest blocks may yet go."""
+    def _checked_base(self, spec: JobSpec, job_id: int) -> VectorRef:
+        """The state that the job starts from, once the spec says what the proposal says, as its confirmed event has it:
+        the newest blocks may yet go."""
         proposal = self.jobs.proposal(job_id)
         base = Models(self.chain).version(proposal.model_id, proposal.base_version).state
         if differing := differences(spec, proposal, base):
@@ -110,13 +112,7 @@ class Joining:
                 f"The spec of job {job_id} says other things than the chain: {'; '.join(differing)}.",
                 "Ask the researcher to cancel it and propose it again.",
             )
-
-    def _can_begin(self, spec: JobSpec, job_id: int) -> None:
-        """That the base can be had, and fits the model: a hospital that cannot begin would only hold the others up."""
-        proposal = self.jobs.proposal(job_id)
-        base = Models(self.chain).version(proposal.model_id, proposal.base_version).state
-        lanes = zoo.layout(spec.model, spec.state).lanes
-        vectors.get_vector(self.ipfs, VectorRef(base.cid, base.root), lanes)
+        return VectorRef(base.cid, base.root)
 
     def _dataset_for(self, spec: JobSpec, place: Participant | None) -> Dataset:
         """This hospital's dataset with the spec's schema: its newest version, or the one pinned at enrolment."""

@@ -15,32 +15,19 @@ import numpy as np
 from protocol.cli import main
 from protocol.learning.merge import merge
 from protocol.node import joining
-from protocol.node.steps import View
-from protocol.node.worker import JobWorker
+from tests.integration.faulty_node import LyingWorker
 
 FAULTS = ("lane", "drop", "old")
 
 
-class FalseMerger(JobWorker):
-    """Posts a state of its own making at its first merge of a job, and honest ones from then on."""
+class FalseMerger(LyingWorker):
+    """Lies as FAULT says."""
 
-    lied = False
-
-    def _merge(self, view: View) -> None:
-        if self.lied:
-            super()._merge(view)
-            return
-        self.lied = True
-        ref = self.content.put(self._false_state(view.job.round), is_state=True)
-        self._send("merge", view.job.round, view.round.attempt, ref)
-
-    def _false_state(self, number: int) -> np.ndarray:
+    def false_state(self, number: int) -> np.ndarray:
         before = self.checks.state(number - 1)
         match os.environ["FAULT"]:
             case "lane":
-                false = self.checks.merged(number).copy()
-                false[len(false) // 2] += 1
-                return false
+                return super().false_state(number)
             case "drop":
                 [group] = self.record.updates_by_group(self.record.round(number).newest)
                 kept = [self.content.update(update.ref) for update in group[1:]]

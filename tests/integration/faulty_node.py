@@ -31,7 +31,7 @@ def die() -> None:
 
 
 class LyingWorker(JobWorker):
-    """Merges once as it pleases, and honestly from then on."""
+    """Posts ``false_state`` at its first merge of a job, and merges honestly from then on."""
 
     lied = False
 
@@ -40,10 +40,14 @@ class LyingWorker(JobWorker):
             super()._merge(view)
             return
         self.lied = True
-        state = self.checks.merged(view.job.round)
-        state[0] += 1
-        ref = self.content.put(state, is_state=True)
+        ref = self.content.put(self.false_state(view.job.round), is_state=True)
         self._send("merge", view.job.round, view.round.attempt, ref)
+
+    def false_state(self, number: int) -> np.ndarray:
+        """The merge with one number altered."""
+        state = self.checks.merged(number).copy()
+        state[0] += 1
+        return state
 
 
 class DyingJournal(Journal):

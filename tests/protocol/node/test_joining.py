@@ -22,6 +22,9 @@ from tests.protocol.job_documents import job
 from tests.protocol.test_proposal import proposal_of_spec
 
 LANES = 4
+CHAIN_JOB = SimpleNamespace(
+    purpose=SimpleNamespace(researcher="0x" + "ab" * 20), phases=Phases.of_seconds(3600)
+)
 
 
 class Daemon:
@@ -34,6 +37,14 @@ class Daemon:
         return vectors.encode(self.vector)
 
 
+class EnrolledError(Exception):
+    """Nothing was against it."""
+
+
+def enrol(*_: object) -> None:
+    raise EnrolledError
+
+
 def check(monkeypatch: pytest.MonkeyPatch, base: np.ndarray, chain_base: np.ndarray, **changes: Any) -> None:
     ref = vectors.reference(base)
     spec = JobSpec.from_dict(job(base={"cid": to_cid(ref.cid), "root": "0x" + ref.root.hex()}, **changes))
@@ -41,10 +52,15 @@ def check(monkeypatch: pytest.MonkeyPatch, base: np.ndarray, chain_base: np.ndar
     stored = Version(1, 0, 0, Vector(state.cid, state.root))
     monkeypatch.setattr(Models, "version", lambda *_: stored)
     node = SimpleNamespace(
-        chain=None, ipfs=Daemon(base), jobs=SimpleNamespace(proposal=lambda _job_id: proposal_of_spec(spec))
+        chain=None,
+        ipfs=Daemon(base),
+        jobs=SimpleNamespace(proposal=lambda _job_id: proposal_of_spec(spec)),
+        policy=SimpleNamespace(reasons_against=lambda *_: [], require=lambda *_: None),
+        _dataset_for=lambda *_: SimpleNamespace(train_records=100),
+        _checked_base=lambda *parts: Joining._checked_base(node, *parts),
+        _enrol=enrol,
     )
-    Joining._check_spec(node, spec, 1)
-    Joining._can_begin(node, spec, 1)
+    Joining.join(node, None, 1, CHAIN_JOB, spec, None)
 
 
 def a_state(lanes: int, first: int = 0) -> np.ndarray:
@@ -52,7 +68,8 @@ def a_state(lanes: int, first: int = 0) -> np.ndarray:
 
 
 def test_a_spec_that_can_begin_is_let_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    check(monkeypatch, a_state(LANES), a_state(LANES))
+    with pytest.raises(EnrolledError):
+        check(monkeypatch, a_state(LANES), a_state(LANES))
 
 
 def test_a_base_of_another_length_is_refused_before_enrolling(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,10 +103,7 @@ def test_a_job_that_the_policy_is_against_gets_no_update_whoever_enrolled(
     node = SimpleNamespace(
         chain=SimpleNamespace(deployment=place, address=lambda _name: "0x" + "00" * 20),
         policy=EXAMPLE, jobs=None, ipfs=None, journal=None, hospital_id=1, home=tmp_path,
-        _dataset_for=lambda *_: SimpleNamespace(train_records=100), _check_spec=lambda *_: None,
+        _dataset_for=lambda *_: SimpleNamespace(train_records=100), _checked_base=lambda *_: None,
     )  # fmt: skip
-    chain_job = SimpleNamespace(
-        purpose=SimpleNamespace(researcher="0x" + "ab" * 20), phases=Phases.of_seconds(3600)
-    )
-    Joining.join(node, None, 1, chain_job, spec, SimpleNamespace(exists=True))
+    Joining.join(node, None, 1, CHAIN_JOB, spec, SimpleNamespace(exists=True))
     assert "privacy: none is not allowed here" in made["updates"]

@@ -43,6 +43,15 @@ def submitted(history: JobHistory) -> dict[int, bytes]:
     return {each.hospital_id: each.ref.cid for each in history.record.round(1).updates()}
 
 
+def read_and_lost(job: Started, rpc: Rpc, history: JobHistory) -> None:
+    """Hospital 1's update is read, and the chain takes its block back."""
+    history.read()
+    remembered = remember(rpc)
+    submit(job, 1, "one")
+    history.read()
+    take_back(rpc, remembered)
+
+
 def following(job: Started, confirmations: int) -> JobHistory:
     chain = job.world.as_("operator-3", confirmations=confirmations)
     return JobHistory(ChainWatch(chain), job.job_id)
@@ -69,11 +78,7 @@ def test_blocks_that_were_read_and_replaced_are_read_again(job: Started, rpc: Rp
 
 def test_a_block_of_the_same_number_is_not_taken_for_the_same(job: Started, rpc: Rpc) -> None:
     history = following(job, 0)
-    history.read()
-    remembered = remember(rpc)
-    submit(job, 1, "one")
-    history.read()
-    take_back(rpc, remembered)
+    read_and_lost(job, rpc, history)
     submit(job, 1, "another")
     history.read()
     assert submitted(history) == {1: vector("another").cid}
@@ -82,11 +87,7 @@ def test_a_block_of_the_same_number_is_not_taken_for_the_same(job: Started, rpc:
 
 def test_a_chain_that_is_shorter_takes_back_what_it_lacks(job: Started, rpc: Rpc) -> None:
     history = following(job, 0)
-    history.read()
-    remembered = remember(rpc)
-    submit(job, 1, "one")
-    history.read()
-    take_back(rpc, remembered)
+    read_and_lost(job, rpc, history)
     history.read()
     assert submitted(history) == {}
     submit(job, 1, "one")
@@ -145,11 +146,7 @@ def test_an_enrolment_that_was_taken_back_is_not_in_the_record(world: World) -> 
 
 def test_a_history_made_after_a_reorganisation_does_not_rewind_for_it(job: Started, rpc: Rpc) -> None:
     history = following(job, 0)
-    history.read()
-    remembered = remember(rpc)
-    submit(job, 1, "one")
-    history.read()
-    take_back(rpc, remembered)
+    read_and_lost(job, rpc, history)
     submit(job, 2, "two")
     history.read()
     later = JobHistory(history.watch, job.job_id)
