@@ -17,7 +17,8 @@ from protocol.spec import JobSpec
 from protocol.trace import trace
 from tests.integration.stage import Actor, Stage
 
-RELEASE_SECONDS = 30
+# A node whose daemon was killed under it tries again after 30 s, and after 60 s more.
+RELEASE_SECONDS = 180
 LOG_BYTES = 2_000_000
 #: All that a hospital's home may hold when no job is under way, besides its datasets.
 LASTING = {"node.log", "policy.json", "status.json"}

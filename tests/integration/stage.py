@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -457,6 +458,12 @@ class Stage:
             except subprocess.TimeoutExpired:
                 self.kill(actor)
                 raise
+
+    def collect_garbage(self) -> None:
+        """The daemon removes whatever nobody pinned."""
+        request = urllib.request.Request(f"{self.ipfs_api}/api/v0/repo/gc", method="POST")
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            answer.read()
 
     # -- waiting -----------------------------------------------------------------------------------------------------
 

@@ -102,11 +102,11 @@ def test_trace_holds_again_when_the_bytes_are_back(finished: Finished, stage: St
 def test_missing_checkpoints_are_named(finished: Finished, stage: Stage) -> None:
     """A state whose block is gone from the disk, and an update that nobody pinned and the daemon collected."""
     lost, collected = finished.record.round(3).merge.state, finished.record.round(4).merged_updates[0]
-    stage.freeze(*stage.hospitals)
     kept = stage.ipfs.fetch(collected.ref.cid)
-    stage.ipfs.unpin(collected.ref.cid)
-    stage.ipfs._ask("repo/gc")
+    stage.freeze(*stage.hospitals)
     try:
+        stage.ipfs.unpin(collected.ref.cid)
+        stage.collect_garbage()
         with damaged(stage, lost, lost, deleted), Ipfs(stage.ipfs_api, timeout_seconds=1) as impatient:
             checked = trace(stage.chain, impatient, finished.model_id, finished.version)
     finally:
