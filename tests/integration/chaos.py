@@ -218,7 +218,10 @@ def unleash(stage: Stage, seed: int, rounds: int, kills: int, say: Callable[[str
     stage.start(*stage.hospitals)
     began = time.monotonic()
     first_block = stage.chain.head() + 1
-    job_id = stage.propose(rounds=rounds, retain_until=stage.chain.now() + RETAIN_SECONDS)
+    # A seed of its own: states that another job shares are kept for as long as that one says.
+    job_id = stage.propose(
+        rounds=rounds, training__seed=seed, retain_until=stage.chain.now() + RETAIN_SECONDS
+    )
     chaos = Chaos(stage, job_id, say)
     chaos.run(plan)
     outcome = Outcome(seed, time.monotonic() - began, chaos.deaths, chaos.points, chaos.exits)
