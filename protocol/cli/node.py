@@ -143,11 +143,13 @@ def status(session: Session) -> Result:
                 "running": f"yes, process {said['pid']}" if running else "no",
                 "since": datetime.fromtimestamp(said["since"], UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
                 "doing": said["doing"],
+                **({"chain": said["chain"]} if said.get("chain") else {}),
             }
         )
     ]
     if said["jobs"]:
         view.append(_jobs(said["jobs"]))
+        view += [f"Job {job_id}: {each['doing']}" for job_id, each in said["jobs"].items() if each["doing"]]
     view += [f"Not in job {job_id}: {reason}" for job_id, reason in said.get("refused", {}).items()]
     return Result(document, view, notices=_notices(said["jobs"]))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,21 @@ import numpy as np
 from protocol.content import vectors
 from protocol.content.ipfs import Ipfs
 from protocol.content.vectors import VectorRef
-from protocol.errors import WrongLength
+from protocol.errors import ContentError, WrongLength
 
 _SUFFIX = ".vector"
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Raises ContentError in place of what a disk raises that is full or cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise ContentError(
+            f"{path} cannot be written: {error.strerror}.",
+            "Free some space; the node then goes on by itself.",
+        ) from error
 
 
 class VectorFile:
@@ -68,12 +81,16 @@ class Spool:
     def __contains__(self, ref: VectorRef) -> bool:
         return ref in self._open
 
+    def holds(self, ref: VectorRef, lanes: int) -> bool:
+        """Whether the vector is here; what an earlier process left is checked first."""
+        return ref in self._open or self._is_sound(ref, lanes)
+
     def get(self, ipfs: Ipfs, ref: VectorRef, lanes: int) -> VectorFile:
         """The vector of these digests: from here, else fetched, and believed after both digests match.
 
-        Raises what `vectors.get_vector` raises.
+        Raises what `vectors.get_vector` raises, and ContentError when the disk takes no more.
         """
-        if ref not in self._open and not self._is_sound(ref, lanes):
+        if not self.holds(ref, lanes):
             self._write(ref, vectors.get_vector(ipfs, ref, lanes))
         return self._file(ref, lanes)
 
@@ -107,8 +124,13 @@ class Spool:
     def _write(self, ref: VectorRef, vector: np.ndarray) -> None:
         path = self.path(ref)
         part = path.with_suffix(".part")
-        part.write_bytes(memoryview(vector.astype("<i4", copy=False)).cast("B"))
-        part.rename(path)
+        try:
+            with disk_errors(path):
+                part.write_bytes(memoryview(vector.astype("<i4", copy=False)).cast("B"))
+                part.rename(path)
+        except ContentError:
+            part.unlink(missing_ok=True)
+            raise
 
     def path(self, ref: VectorRef) -> Path:
         """Where the vector lies, once it was got or put."""

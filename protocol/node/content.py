@@ -2,6 +2,7 @@
 
 Whose fault it is that a vector cannot be used matters, for a doubt costs its hospital the bond: bytes under the right
 content id that have another chunk root or length are its owner's; a daemon of our own that serves other bytes is ours.
+More bytes than were asked for are taken for a vector that is too long: nobody reads them to their end to make sure.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 
 from protocol.content import vectors
 from protocol.content.ipfs import Ipfs
-from protocol.content.spool import Spool, VectorFile
+from protocol.content.spool import Spool, VectorFile, disk_errors
 from protocol.content.vectors import VectorRef
 from protocol.errors import (
     ContentError,
@@ -116,11 +117,11 @@ class JobContent:
     # -- keeping -----------------------------------------------------------------------------------------------------
 
     def put(self, vector: np.ndarray, *, is_state: bool = False) -> VectorRef:
-        """Pins a vector that was made here, int32[lanes]; its digests. Raises PinFailed.
+        """Pins a vector that was made here, int32[lanes]; its digests. Raises ContentError.
 
         It is noted first: one that never comes to the chain, as after a kill, would else stay pinned for ever."""
         ref = vectors.reference(vector)
-        with (self.spool.folder / MADE_HERE).open("a") as noted:
+        with disk_errors(self.spool.folder), (self.spool.folder / MADE_HERE).open("a") as noted:
             noted.write("\n" + ref.cid.hex())
         vectors.put_vector(self.ipfs, vector)
         self.spool.put(vector, ref)
@@ -153,6 +154,18 @@ class JobContent:
             except (ContentError, LearningError) as error:
                 self._put_off(ref, error)
 
+    def pin_all(self, refs: Iterable[VectorRef]) -> list[VectorRef]:
+        """Pins all that this hospital owes of these, whatever failed before; those that nobody serves. Raises
+        ContentError when the daemon or the disk fails."""
+        missing = []
+        for ref in self.owed(refs):
+            try:
+                self._pin(ref)
+            except ContentUnavailable as error:
+                log.warning("job %s: %s", self.job_id, error)
+                missing.append(ref)
+        return missing
+
     def owed(self, refs: Iterable[VectorRef]) -> list[VectorRef]:
         """Those that this hospital has not pinned yet."""
         if self._pinned is None:
@@ -162,7 +175,7 @@ class JobContent:
     def _pin(self, ref: VectorRef) -> None:
         """From the file where it is still there, so that the bytes are kept even if nobody serves them."""
         if not self.ipfs.is_pinned(ref.cid):
-            if ref in self.spool:
+            if self.spool.holds(ref, self.lanes):
                 self.ipfs.add(vectors.encode(self.update(ref).array()))
             else:
                 self.ipfs.pin(ref.cid)

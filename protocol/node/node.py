@@ -28,19 +28,23 @@ from protocol.chain.hospitals import Hospitals
 from protocol.chain.jobs import Job, Jobs
 from protocol.content import canonical
 from protocol.content.ipfs import Ipfs
+from protocol.content.spool import Spool
 from protocol.errors import (
     AlreadyRunning,
     ChainError,
+    ChainUnreachable,
     ContentError,
+    ContentUnavailable,
+    InsufficientFunds,
     InvalidInput,
-    JobKeyError,
-    JournalError,
+    LearningError,
     NodeError,
     Refused,
     SalusError,
-    WrongLength,
+    WrongChain,
 )
-from protocol.node.content import made_here
+from protocol.learning import zoo
+from protocol.node.content import JobContent, made_here
 from protocol.node.job_keys import JobKeys
 from protocol.node.joining import SPOOL, Joining
 from protocol.node.journal import Journal
@@ -63,6 +67,8 @@ LONGEST_SECONDS = 240.0
 # A spec is one block: who serves it answers soon.
 SPEC_SECONDS = 5.0
 SEARCH_SECONDS = 1.0
+# Tries at content that nobody serves once its job has ended, each after twice as long as the one before.
+KEEP_TRIES = 8
 JOURNAL = "journal"
 ENDED = (JobStatus.FINISHED, JobStatus.CANCELLED)
 
@@ -105,6 +111,8 @@ class Node:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.workers: dict[int, JobWorker] = {}
         self._ended: set[int] = set()
+        # Jobs that were joined, and of which the mask key is still here.
+        self._holding_keys: set[int] = set()
         self._reorganisations = 0
         self._again_at: dict[int, float] = {}
         self._tries: Counter[int] = Counter()
@@ -143,7 +151,7 @@ class Node:
             while not stop.is_set():
                 busy = self._turn()
                 joined = joined or bool(self.workers)
-                if until_idle and joined and not self.workers:
+                if until_idle and joined and not self.workers and not self._holding_keys:
                     return
                 stop.wait(0.0 if busy else POLL_SECONDS)
         finally:
@@ -162,8 +170,8 @@ class Node:
             if not busy and time.monotonic() >= self._search_at:
                 self._search_at = time.monotonic() + LOOK_SECONDS
                 self._look_for_jobs()
-            if self._retained and not self.workers:
-                self._release_pins()
+                if self._retained:
+                    self._release_pins()
             self.turned_at, self.trouble = time.time(), ""
             return busy
         except (ChainError, ContentError) as error:
@@ -225,28 +233,41 @@ class Node:
             self._say(f"job {job_id}: {error.message}")
 
     def _retain(self, job_id: int, job: Job) -> None:
-        """Forgets what must not outlive a job that has ended (its mask key first), and notes until when this hospital
-        keeps the job's content. While its end is not confirmed, nothing is forgotten."""
+        """Forgets what must not outlive a job that has ended (its mask key first), pins what this hospital still owes
+        of it, and notes until when. While its end is not confirmed, nothing is forgotten. Raises ContentError when
+        content cannot be had or kept now."""
         place = JobPlace.on(self.chain, job_id)
-        if self.jobs.participant(job_id, self.hospital_id).exists:
+        spool = place.folder(self.home / SPOOL)
+        took_part = self.jobs.participant(job_id, self.hospital_id).exists
+        if took_part or place.folder(self.home / JOURNAL).exists():
             record = JobRecord(job_id)
             record.apply(events(self.chain, "TrainingJobs", jobId=job_id))
             if record.ended is None:
                 return
             self.journal.forget(place)
+            self._holding_keys.discard(job_id)
+        if took_part:
             spec = JobSpec.parse(self._specs.fetch(job.spec_digest, canonical.MAX_DOCUMENT_BYTES))
             digests = frozenset(ref.cid for ref in record.vectors())
-            for digest in made_here(place.folder(self.home / SPOOL)) - digests:
+            for digest in made_here(spool) - digests:
                 self.ipfs.unpin(digest)
+            if self.chain.now() <= spec.retain_until:
+                content = JobContent(
+                    self.ipfs, Spool(spool), zoo.layout(spec.model, spec.state).lanes, job_id
+                )
+                missing = content.pin_all(record.vectors())
+                if missing and self._tries[job_id] < KEEP_TRIES:
+                    raise ContentUnavailable(
+                        f"{len(missing)} vectors that this hospital is to keep cannot be had."
+                    )
             self._retained[job_id] = Retained(spec.retain_until, digests)
-        else:
-            self.journal.forget(place)
-        shutil.rmtree(place.folder(self.home / SPOOL), ignore_errors=True)
+        shutil.rmtree(spool, ignore_errors=True)
         self._ended.add(job_id)
 
     def _release_pins(self) -> None:
-        """Lets go of content that no job needs any longer; content of jobs under way was never noted here."""
-        released = releasable(self._retained, self.chain.now())
+        """Lets go of content that no job needs any longer."""
+        under_way = {ref.cid for worker in self.workers.values() for ref in worker.record.vectors()}
+        released = releasable(self._retained, self.chain.now(), under_way)
         if not released:
             return
         for digest in released & self.ipfs.pins():
@@ -260,7 +281,13 @@ class Node:
         place = self.jobs.participant(job_id, self.hospital_id)
         if not place.exists and job.status != JobStatus.ENROLLING:
             self._ended.add(job_id)
+            self._holding_keys.discard(job_id)
             return
+        if not place.exists and len(self.workers) >= self.policy.max_jobs:
+            raise NodeError(
+                f"This hospital is in {len(self.workers)} jobs, and its policy allows no more at once.",
+                "It enrols when one has ended; `max_jobs` says how many.",
+            )
         spec = JobSpec.parse(self._specs.fetch(job.spec_digest, canonical.MAX_DOCUMENT_BYTES))
         if not spec.masked:
             log.warning(
@@ -269,6 +296,7 @@ class Node:
         worker = self.joining.join(self.watch, job_id, job, spec, place if place.exists else None)
         self.ipfs.pin(job.spec_digest)
         self.workers[job_id] = worker
+        self._holding_keys.add(job_id)
 
     def _work(self, worker: JobWorker) -> bool:
         try:
@@ -278,27 +306,19 @@ class Node:
             log.info("job %s: %s", worker.job_id, refusal)
             self._say(f"job {worker.job_id}: {refusal.message}")
             return False
-        except (ContentError, WrongLength) as error:
+        except (ChainUnreachable, WrongChain, InsufficientFunds):
+            raise
+        except (ChainError, ContentError, LearningError) as error:
             # Also a vector of another length than the model's: a stranger posted it, and the job's deadlines still run.
             self._put_off(worker.job_id, error, BACKOFF_SECONDS)
             return False
-        except (JournalError, JobKeyError) as error:
-            # A full disk may be freed; nothing has left the hospital.
-            self._put_off(worker.job_id, error, RECONSIDER_SECONDS)
-            return False
         except (InvalidInput, NodeError) as error:
-            log.error("job %s: %s", worker.job_id, error)
-            self.refusals[worker.job_id] = error.message
-            self._say(f"left job {worker.job_id}: {error.message}", worker)
-            self._ended.add(worker.job_id)
-            del self.workers[worker.job_id]
+            # A full disk may be freed; nothing has left the hospital, and its bond is still in the job.
+            self._put_off(worker.job_id, error, RECONSIDER_SECONDS)
             return False
         self.refusals.pop(worker.job_id, None)
         self._say(f"job {worker.job_id}: {step.why}", worker)
-        if step.action == Action.DONE:
-            worker.close()
-            del self.workers[worker.job_id]
-        elif step.action == Action.ENROL:
+        if step.action == Action.DONE or step.action == Action.ENROL:
             del self.workers[worker.job_id]
             self._search_at = 0.0
         if step.action != Action.WAIT:
@@ -316,10 +336,13 @@ class Node:
         text = json.dumps(asdict(self.status))
         if text != before:
             part = self.home / "status.json.part"
-            # It tells this hospital's own loss and accuracy: for its operator's eyes.
-            part.touch(mode=0o600)
-            part.write_text(text, encoding="utf-8")
-            part.replace(self.home / "status.json")
+            try:
+                # It tells this hospital's own loss and accuracy: for its operator's eyes.
+                part.touch(mode=0o600)
+                part.write_text(text, encoding="utf-8")
+                part.replace(self.home / "status.json")
+            except OSError as error:
+                log.warning("%s cannot be written: %s", self.home / "status.json", error.strerror)
 
 
 def _lock_path(chain: Chain, hospital_id: int) -> Path:

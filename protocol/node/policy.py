@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import resource
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 
 from protocol.chain.jobs import Phases
@@ -37,6 +37,9 @@ class Policy:
     ``differential_privacy``: whether a job must train with it.
     ``min_submit_seconds`` and ``min_check_seconds``: how long a job must at least leave a hospital to send an update,
     which may cost it its bond, and to prove a merge false; a shorter window would end before anybody has looked.
+    ``max_phase_seconds``: how long any phase of a job may be; until a job ends its bond is locked.
+    ``max_jobs``: in how many jobs the hospital may be at once. A node trains one after the other: what they take
+    together must fit into the time that each leaves to send an update.
     ``bond_again``: whether the node may post a second bond to come back to a job in which the hospital lost one.
     """
 
@@ -53,6 +56,8 @@ class Policy:
     max_round_seconds: int = 600
     min_submit_seconds: int = 900
     min_check_seconds: int = 900
+    max_phase_seconds: int = 31 * 86_400
+    max_jobs: int = 4
     bond_again: bool = False
     differential_privacy: bool = False
 
@@ -122,6 +127,8 @@ class Policy:
         ):
             if seconds < least:
                 reasons.append(f"{seconds} s to {name}, at least {least} s are asked for here")
+        if (longest := max(astuple(phases))) > self.max_phase_seconds:
+            reasons.append(f"a phase of {longest:,} s, at most {self.max_phase_seconds:,} s are allowed here")
         if spec.model.architecture not in self.architectures:
             reasons.append(
                 f"architecture {spec.model.architecture} is not allowed here ({_list(self.architectures)})"

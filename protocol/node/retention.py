@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -13,10 +14,11 @@ class Retained:
     digests: frozenset[bytes]
 
 
-def releasable(jobs: dict[int, Retained], now: int) -> set[bytes]:
-    """Digests that no job needs any longer. The same vector may belong to several jobs; the last one decides."""
+def releasable(jobs: dict[int, Retained], now: int, under_way: Iterable[bytes] = ()) -> set[bytes]:
+    """Digests that no job needs any longer, ``under_way`` those of jobs that have not ended. The same vector may belong
+    to several jobs; the last one decides."""
     expired: set[bytes] = set()
-    needed: set[bytes] = set()
+    needed = set(under_way)
     for job in jobs.values():
         (needed if now <= job.until else expired).update(job.digests)
     return expired - needed

@@ -21,6 +21,7 @@ from protocol.chain.jobs import Draw, Job, Participant, Round
 # Longer than it takes until all see a transaction that is sent now: on a chain that mines at once, and on others.
 TURN_SECONDS = 6
 SLOW_TURN_SECONDS = 36
+LONGEST_TURN = 8
 # How far the time of the newest block may be from that of the others' newest.
 VAGUE_SECONDS = 2
 NO_DRAW = Draw.empty()
@@ -73,8 +74,8 @@ class View:
     """The chain's record of one job as one hospital sees it.
 
     ``now``: the chain's time, unix seconds. ``round``: the record of the open round. ``merged_at``: when the last merge
-    was posted (0 in round 1). ``disputed``: somebody rejected it; ``rejected``: this hospital did. ``in_line``: bits of
-    those who may merge now. ``live``: bits of those whose consent is live. ``hospitals``: ids in the order of the bits.
+    was posted (0 in round 1). ``rejecting``: bits of those who rejected it. ``in_line``: bits of those who may merge
+    now. ``live``: bits of those whose consent is live. ``hospitals``: ids in the order of the bits.
     ``doubtful``: bits of those whose updates this hospital should doubt. ``false``: a merge that is.
     ``bonded``: this hospital's bond is in place. ``may_rejoin``: its policy lets it come back. ``unable``: why it
     cannot send an update in this attempt; empty when it can. ``lost``: this hospital just failed to get what its step
@@ -88,8 +89,7 @@ class View:
     merged_at: int
     me: Participant
     in_line: int
-    rejected: bool
-    disputed: bool
+    rejecting: int
     live: int
     hospitals: tuple[int, ...] = ()
     draw: Draw = NO_DRAW
@@ -108,8 +108,21 @@ class View:
 
     @property
     def undrawn(self) -> bool:
-        """Whether the groups of the open round are still to be drawn."""
-        return self.job.merge.groups > 1 and not self.draw.drawn
+        """Whether the groups of the open round are still to be drawn. Updates that are all in were drawn before: a
+        round whose merge was voided is merged again as it was."""
+        missing = self.round.participants & ~self.round.submitted
+        return bool(self.job.merge.groups > 1 and missing and not self.draw.drawn)
+
+    @property
+    def rejected(self) -> bool:
+        """Whether this hospital rejected the last merge."""
+        return bool(self.rejecting & self.bit)
+
+    @property
+    def able(self) -> int:
+        """Bits of those who could take part in a new attempt. Whoever rejected a merge that became final cannot."""
+        agreed = self.job.final_rounds >= self.job.round - 1 or is_final(self.round)
+        return self.job.present & self.live & ~(self.rejecting if agreed else 0)
 
     @property
     def holds_back(self) -> bool:
@@ -194,14 +207,14 @@ def _while_paused(view: View) -> Step:
     ends = job.since + job.phases.pause
     if rejoin := _rejoining(view):
         return rejoin
-    if (job.present & view.live).bit_count() >= job.min_hospitals:
+    if view.able.bit_count() >= job.min_hospitals:
         return _in_turn(view, 0, Step(Action.OPEN, "enough hospitals are live again"))
     if view.now >= ends:
         return _in_turn(view, ends, Step(Action.CANCEL, "the pause has lasted too long"))
-    away = ((1 << job.enrolled) - 1) & ~(job.present & view.live)
+    away = ((1 << job.enrolled) - 1) & ~view.able
     return Step(
         Action.WAIT,
-        f"paused in round {job.round}: fewer than {job.min_hospitals} hospitals are live; waits for"
+        f"paused in round {job.round}: fewer than {job.min_hospitals} hospitals can go on; waits for"
         f" {view.names(away)} until {at(ends)}{_absence(view)}",
     )
 
@@ -334,7 +347,7 @@ def _owed_attestation(view: View) -> Step | None:
 def _dispute_over(view: View) -> Step | None:
     """A merge that too few attest and too few reject ends the job once its check window has passed."""
     over = view.merged_at + view.job.phases.check
-    if view.disputed and view.now >= over and not is_final(view.round):
+    if view.rejecting and view.now >= over and not is_final(view.round):
         return _in_turn(view, over, Step(Action.CANCEL, "the last merge stays disputed"))
     return None
 
@@ -343,7 +356,7 @@ def _last_is_final(view: View) -> bool:
     """The last merge is final by attestations, or because its check window passed in silence."""
     if view.job.final_rounds >= view.job.round - 1 or is_final(view.round):
         return True
-    return not view.disputed and view.now >= view.merged_at + view.job.phases.check
+    return not view.rejecting and view.now >= view.merged_at + view.job.phases.check
 
 
 def is_final(record: Round) -> bool:
@@ -361,11 +374,12 @@ def _in_turn(view: View, since: int, step: Step) -> Step:
     """`step`, if this is this hospital's turn; ``since``: when it was due, 0 for the newest event of the job.
 
     The second half of a turn is for sending: nothing is begun there, and nothing sent at its very end, which the others
-    may see as the turn after it. When all have had theirs, turns of twice the length begin: machines may be slow."""
+    may see as the turn after it. When all have had theirs, turns of twice the length begin, up to ``LONGEST_TURN``
+    times: machines may be slow, and after an outage of days nobody waits days again."""
     elapsed, length = view.now - (since or view.moved_at), view.turn_seconds
-    while elapsed >= length * view.job.enrolled:
+    while elapsed >= length * view.job.enrolled and length < LONGEST_TURN * view.turn_seconds:
         elapsed, length = elapsed - length * view.job.enrolled, 2 * length
-    turn, into = divmod(elapsed, length)
+    turn, into = divmod(elapsed % (length * view.job.enrolled) if elapsed >= 0 else elapsed, length)
     if elapsed >= 0 and turn == view.me.index and into < length / 2:
         return replace(step, seconds_left=length - into - VAGUE_SECONDS)
     return Step(Action.WAIT, f"{step.why}; it is another hospital's turn")

@@ -21,7 +21,15 @@ from protocol.chain.jobs import Jobs, Look
 from protocol.content import canonical
 from protocol.content.cid import to_cid
 from protocol.data.splits import HELD_OUT
-from protocol.errors import BudgetSpent, ContentError, JobKeyError, JournalError, WrongLength
+from protocol.errors import (
+    BudgetSpent,
+    ContentError,
+    JobKeyError,
+    JournalError,
+    LearningError,
+    SalusError,
+    WrongLength,
+)
 from protocol.learning import metrics
 from protocol.node.checks import Checks
 from protocol.node.content import JobContent
@@ -101,7 +109,7 @@ class JobWorker:
             return step
         try:
             return self._take(step, view)
-        except (ContentError, WrongLength):
+        except (ContentError, LearningError):
             self._lost = True
             raise
 
@@ -132,11 +140,6 @@ class JobWorker:
             case Action.OPEN | Action.DRAW | Action.CANCEL | Action.REJOIN:
                 self._send(step.action.value, step=step)
         return step
-
-    def close(self) -> None:
-        """Keeps every pin that this hospital owes, and lets go of the rest."""
-        self.content.pin_some(self.record.vectors(), enough=lambda: False)
-        self.content.keep_only(set())
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -169,8 +172,7 @@ class JobWorker:
             merged_at=self.chain.timestamp(last.event.block) if last else 0,
             me=me,
             in_line=look.in_line if job.status == JobStatus.RUNNING else 0,
-            rejected=bool(last and self.hospital_id in last.rejected),
-            disputed=bool(last and last.rejected),
+            rejecting=sum(1 << self.record.participants[each].index for each in last.rejected) if last else 0,
             live=look.live,
             hospitals=tuple(self.record.hospital_ids),
             draw=look.draw,
@@ -260,14 +262,15 @@ class JobWorker:
             return self._sit_out(number, attempt, error)
         try:
             outgoing = self.updates.outgoing(context, self.record, base, journalled, note)
-        except (JobKeyError, BudgetSpent) as error:
+        except (JobKeyError, BudgetSpent, LearningError) as error:
+            # Also a training that diverged, or took too long: all other steps are still this hospital's.
             return self._sit_out(number, attempt, error)
         ref = self.content.put(outgoing.update)
         attests = self.checks.standing(number - 1).digest if number > 1 else bytes(32)
         self._send("submit", number, attempt, attests, ref, outgoing.epsilon_total_micro)
         return step
 
-    def _sit_out(self, number: int, attempt: int, error: JournalError | JobKeyError | BudgetSpent) -> Step:
+    def _sit_out(self, number: int, attempt: int, error: SalusError) -> Step:
         log.error("job %s: %s", self.job_id, error)
         self._sat_out[self._opening(number, attempt)] = error.message
         return Step(Action.WAIT, f"round {number}: this hospital sits the attempt out: {error.message}")

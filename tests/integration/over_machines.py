@@ -118,12 +118,12 @@ def test_one_is_cut_off_and_comes_back_and_one_is_slow(network: Network) -> None
 
     lan.cut(victim.machine)
     missed = _goes_on_without(stage, victim.actor, job_id)
-    stage.wait_for_word(victim.actor, "does not answer")
     stage.wait_until(
         lambda: stage.job(job_id).round > missed, 120, f"round {missed} without {victim.actor.name}"
     )
     # The others do not end the job before the lost one has found its way back.
     stage.freeze(sites[0].actor)
+    stage.wait_for_word(victim.actor, "does not answer")
     lan.heal(victim.machine)
     bit = _bit(stage, victim.actor, job_id)
     stage.wait_until(lambda: stage.job(job_id).present & bit, 120, f"{victim.actor.name} back in the job")

@@ -32,6 +32,21 @@ def six(devnet: Devnet, tmp_path: Path) -> Iterator[Grouped]:
         stage.ipfs.close()
 
 
+def test_a_false_merge_of_groups_is_proved_and_the_same_groups_are_merged_again(six: Grouped) -> None:
+    liar = six.hospitals[1]
+    job_id = six.propose_in_order(
+        rounds=2, merge__groups=2, merge__rule="median", hospitals__min=5, hospitals__max=6
+    )
+    six.start_faulty(liar, "lie")
+    six.start(*six.others(liar))
+    record = six.finish(job_id, timeout=300)
+    false, true = record.round(1).merges
+    assert false.hospital_id == liar.hospital_id and false.voided
+    assert true.hospital_id != liar.hospital_id and not true.voided
+    assert len(record.round(1).attempts) == 1, "the same updates, and the same groups"
+    assert trace(six.chain, six.ipfs, six.model_id, record.ended.args["version"]).failures() == []
+
+
 def test_groups_are_drawn_masked_inside_and_combined_by_their_median(six: Grouped) -> None:
     job_id = six.propose(rounds=2, merge__groups=2, merge__rule="median", hospitals__min=6, hospitals__max=6)
     six.start(*six.hospitals)

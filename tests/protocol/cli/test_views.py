@@ -81,20 +81,23 @@ def test_a_policy_with_an_unknown_field_is_refused(tmp_path: Path) -> None:
 
 def test_a_node_says_what_it_does_and_repeats_that_its_updates_are_unmasked(tmp_path: Path) -> None:
     progress = {
-        "privacy": "none", "round": 3, "loss": 0.5, "accuracy": None, "train_seconds": 0.1, "gas_used": 7, "history": []
+        "privacy": "none", "round": 3, "loss": 0.5, "accuracy": None, "train_seconds": 0.1, "gas_used": 7,
+        "history": [], "doing": "round 3: waits for hospital 2",
     }  # fmt: skip
     status = {
         "hospital_id": 1,
         "pid": os.getpid(),
         "since": 1.0,
         "doing": "job 1: waiting",
+        "chain": "Blocks 7 to 8 were taken back.",
         "jobs": {"1": progress},
     }
     (tmp_path / "status.json").write_text(json.dumps(status))
     outcome = CliRunner().invoke(main, ["--home", str(tmp_path), "node", "status"])
     assert outcome.exit_code == 0
     assert PRIVACY_NONE in outcome.stdout
-    assert "job 1: waiting" in outcome.stdout
+    for said in (status["doing"], status["chain"], "Job 1: round 3: waits for hospital 2"):
+        assert said in outcome.stdout
 
 
 def test_a_home_without_a_node_is_refused_in_words(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from protocol.content.cid import digest_of
-from protocol.errors import ContentUnavailable, DigestMismatch, IpfsUnreachable, PinFailed
+from protocol.errors import ContentUnavailable, DigestMismatch, IpfsUnreachable
 
 
 class Daemon:
@@ -31,7 +31,7 @@ class Daemon:
 
     def pin(self, digest: bytes) -> None:
         if digest not in self.held:
-            raise PinFailed("not there")
+            raise ContentUnavailable("not there")
         self.pinned.add(digest)
 
     def is_pinned(self, digest: bytes) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from protocol.content import vectors
 from protocol.content.spool import Spool
 from protocol.content.vectors import VectorRef
+from protocol.errors import ContentError
 from protocol.node.content import JobContent, made_here
 from protocol.node.patience import Patience
 from tests.protocol.node.daemon import Daemon
@@ -105,6 +107,36 @@ def test_bytes_that_are_here_are_pinned_though_nobody_serves_them(
     daemon.pinned.clear()
     content.pin_some([ref], enough=lambda: False)
     assert daemon.held[ref.cid] == vectors.encode(a_vector()) and content.owed([ref]) == []
+
+
+def test_at_the_end_all_is_pinned_from_files_of_an_earlier_process_too(
+    content: JobContent, daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DESIGN, "A round": what a daemon could not keep at first is owed until it is kept."""
+    monkeypatch.setattr("protocol.node.patience.FIRST_SECONDS", 1_000.0)
+    here, elsewhere = published(daemon, a_vector()), published(daemon, a_vector(1))
+    content.update(here)
+    del daemon.held[here.cid]
+    daemon.pinned.clear()
+    gone = vectors.reference(a_vector(2))
+    again = JobContent(daemon, Spool(tmp_path), LANES, 1)
+    assert again.pin_all([gone, here, elsewhere]) == [gone]
+    assert daemon.pinned == {here.cid, elsewhere.cid}
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_half_written(
+    content: JobContent, daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, _data: bytes) -> None:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    ref = published(daemon, a_vector())
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(ContentError, match="No space left on device"):
+        content.update(ref)
+    assert list(tmp_path.iterdir()) == []
+    assert not content.collect([ref], now=100) and not content.wrong and not content.missing_since
 
 
 def test_what_no_round_asks_for_leaves_the_disk(content: JobContent, daemon: Daemon, tmp_path: Path) -> None:

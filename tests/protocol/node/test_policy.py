@@ -40,6 +40,7 @@ def test_a_job_within_the_policy_is_admitted() -> None:
         ({"differential_privacy": True}, "without differential privacy"),
         ({"min_submit_seconds": 3601}, "3600 s to send an update"),
         ({"min_check_seconds": 3601}, "3600 s to prove a merge false"),
+        ({"max_phase_seconds": 3599}, "a phase of 3,600 s, at most 3,599 s"),
     ],
 )
 def test_each_limit_refuses_and_says_why(policy: dict[str, object], reason: str) -> None:

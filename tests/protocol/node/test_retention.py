@@ -16,3 +16,7 @@ def test_what_another_job_still_needs_is_kept() -> None:
     jobs = {1: Retained(100, frozenset({A, B})), 2: Retained(200, frozenset({B, C}))}
     assert releasable(jobs, 150) == {A}
     assert releasable(jobs, 201) == {A, B, C}
+
+
+def test_what_a_job_under_way_needs_is_kept_and_the_rest_goes() -> None:
+    assert releasable({1: Retained(100, frozenset({A, B}))}, 101, [B, C]) == {A}

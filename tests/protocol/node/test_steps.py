@@ -35,8 +35,7 @@ def a_view(index: int = 0, **changes: object) -> View:
         merged_at=2_000,
         me=Participant(True, index, 1, 1, 1, 100, 50),
         in_line=0,
-        rejected=False,
-        disputed=False,
+        rejecting=0,
         live=0b1111,
         hospitals=(11, 12, 13, 14),
         moved_at=2_000,
@@ -99,15 +98,12 @@ def test_no_merger_came() -> None:
 
 
 def test_whoever_rejected_the_merge_does_not_build_on_it() -> None:
-    assert (
-        action(a_view(rejected=True, disputed=True, round=Round(ALL, 0, ALL, 0b1000, 0, 1, 0, 2_000)))
-        == Action.WAIT
-    )
+    assert action(a_view(rejecting=1, round=Round(ALL, 0, ALL, 0b1000, 0, 1, 0, 2_000))) == Action.WAIT
 
 
 def test_a_dispute_that_stays_ends_the_job() -> None:
     disputed = Round(ALL, 0b0011, ALL, 0b1000, 0, 1, 0, 2_000)
-    view = a_view(round=disputed, disputed=True, rejected=True, merged_at=2_000, now=2_000 + PHASES.check)
+    view = a_view(round=disputed, rejecting=1, merged_at=2_000, now=2_000 + PHASES.check)
     assert action(view) == Action.CANCEL
 
 
@@ -228,6 +224,27 @@ def test_turns_grow_until_slow_machines_have_time_for_theirs() -> None:
     assert step.action == Action.OPEN and step.seconds_left > TURN_SECONDS
 
 
+def test_turns_stay_short_enough_after_an_outage() -> None:
+    late = Round(ALL, 0b0111, ALL, ALL, 0, 1, 0, 2_000)
+    back = 2_000 + PHASES.submit + 30 * 86_400
+    times = range(back, back + 8 * 4 * TURN_SECONDS)
+    for index in range(3):
+        assert Action.OPEN in {action(a_view(index=index, round=late, now=now)) for now in times}
+
+
+def test_a_pause_that_nobody_can_end_is_cancelled() -> None:
+    """Whoever rejected a merge that became final cannot build on it; the contract opens nothing with it."""
+    job = a_job(status=JobStatus.PAUSED, since=2_000, min_hospitals=4)
+    agreed = Round(0, 0, ALL, 0b1110, 0, 1, 0, 2_000)
+    assert action(a_view(index=1, job=job, round=agreed, now=2_000 + TURN_SECONDS)) == Action.OPEN
+    outvoted = a_view(index=1, job=job, round=agreed, rejecting=0b0001)
+    assert action(outvoted) == Action.WAIT
+    assert "waits for hospital 11" in why(outvoted)
+    over = 2_000 + PHASES.pause
+    ends = [action(replace(outvoted, now=now)) for now in range(over, over + 4 * TURN_SECONDS)]
+    assert set(ends) == {Action.CANCEL, Action.WAIT}
+
+
 def test_the_words_name_hospitals_and_deadline() -> None:
     waiting = a_view(round=Round(ALL, 0b0101, ALL, ALL, 0, 1, 0, 2_000))
     assert why(waiting) == "round 2: waits for the update of hospitals 12 and 14, until 00:34:20 UTC"
@@ -249,6 +266,11 @@ def test_groups_are_drawn_before_anyone_submits() -> None:
     assert action(a_view(index=1, job=grouped)) == Action.WAIT
     assert action(a_view(index=1, job=grouped, now=2_000 + TURN_SECONDS)) == Action.DRAW
     assert action(a_view(job=grouped, draw=DRAWN)) == Action.SUBMIT
+
+
+def test_a_round_whose_merge_was_voided_is_merged_again_as_it_was_drawn() -> None:
+    settled = Round(ALL, ALL, ALL, ALL, 0, 1, 1, 2_000)
+    assert action(a_view(job=a_job(merge=GROUPS), round=settled, in_line=0b0001)) == Action.MERGE
 
 
 def test_a_leaver_attests_while_groups_are_to_be_drawn() -> None:
@@ -308,7 +330,7 @@ def test_a_false_merge_whose_state_cannot_be_had_is_rejected_once() -> None:
     unattested = Round(ALL, 0, ALL, 0b1000, 0, 1, 0, 2_000)
     view = a_view(round=unattested, false=UNPROVABLE)
     assert action(view) == Action.REJECT
-    assert action(replace(view, rejected=True, disputed=True)) == Action.WAIT
+    assert action(replace(view, rejecting=1)) == Action.WAIT
     assert action(a_view(round=unattested, false=PROVABLE, bonded=False)) == Action.REJECT
     older = replace(UNPROVABLE, round=1)
     assert action(a_view(job=a_job(round=3), round=unattested, false=older)) == Action.WAIT

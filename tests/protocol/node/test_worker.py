@@ -1,4 +1,4 @@
-"""One job at one hospital: what a chain that takes blocks back does to it."""
+"""One job at one hospital: what a chain that takes blocks back does to it, and a training that fails."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from protocol.chain.jobs import Draw, Look, Participant, Round
+from protocol.errors import NotFinite
 from protocol.node.steps import Action
 from protocol.node.worker import JobWorker
 from protocol.record import JobRecord
@@ -42,3 +43,18 @@ def test_an_enrolment_that_is_gone_at_the_second_look_is_made_again(exists: bool
     worker = JobWorker(jobs, History(), None, updates, bond_again=False)
     assert worker.tick().action == Action.WAIT
     assert worker.tick().action == then
+
+
+def test_a_training_that_diverges_sits_the_attempt_out_and_stays_in_the_job() -> None:
+    def diverge(*_: object) -> None:
+        raise NotFinite("Training diverged")
+
+    updates = SimpleNamespace(
+        hospital_id=ME, spec=SimpleNamespace(privacy=SimpleNamespace(mechanism="masked")), outgoing=diverge,
+        context=lambda *_: None, journal=SimpleNamespace(read=lambda _context: None),
+    )  # fmt: skip
+    worker = JobWorker(SimpleNamespace(chain=None), History(), None, updates, bond_again=False)
+    worker.checks = SimpleNamespace(state=lambda _number: None)
+    view = SimpleNamespace(job=SimpleNamespace(round=1), round=SimpleNamespace(attempt=1))
+    step = worker._submit(view, None)
+    assert step.action == Action.WAIT and "sits the attempt out: Training diverged" in step.why

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from protocol.trace.check import Check
 from protocol.trace.keys import check_keys
 from tests.protocol.trace.histories import HOSPITALS, FakeEvidence, History, failures
@@ -34,22 +38,28 @@ def test_a_key_of_low_order_is_named() -> None:
     assert "of low order" in failure
 
 
-def test_a_key_that_was_registered_before_is_named_where_it_comes_again() -> None:
-    first, second, *_ = HOSPITALS
-    key = History().record.mask_keys[first]
-    assert checked(with_key(key, second)) == [f"hospital {second}: hospital {first} had registered it before"]
-
-
-def test_a_key_that_somebody_copies_later_says_nothing_about_this_job() -> None:
-    """Anybody can read a key on the chain, and enrol with it elsewhere."""
+def in_another_job(hospital_id: int, key: bytes, place: int) -> list[str]:
+    """What is said of a history in which a hospital enrolled with this key in another job, at a place among it all."""
     history = History()
-    history.on("Enrolled", contract="TrainingJobs", hospitalId=99, participant={}, maskKey=bytes([3]) * 32)
-    other = history.events.pop()
     record = history.record
-    history.events.append(other)
+    history.on("Enrolled", contract="TrainingJobs", hospitalId=hospital_id, participant={}, maskKey=key)
+    other = history.events.pop()
+    history.events.insert(place, replace(other, block=0) if place == 0 else other)
     root = Check("root")
     check_keys(FakeEvidence(history), root, record)
-    assert failures(root) == []
+    return failures(root)
+
+
+def test_a_key_that_its_hospital_used_before_is_named() -> None:
+    first = HOSPITALS[0]
+    key = History().record.mask_keys[first]
+    assert in_another_job(first, key, 0) == [f"hospital {first}: it had registered the same before"]
+
+
+@pytest.mark.parametrize("place", [0, -1])
+def test_a_key_that_somebody_copies_says_nothing_about_its_hospital(place: int) -> None:
+    """Anybody can read a key, even before it is on the chain, and enrol with it elsewhere."""
+    assert in_another_job(99, History().record.mask_keys[HOSPITALS[0]], place) == []
 
 
 def test_a_job_without_masks_has_no_keys() -> None:
