@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,9 +21,9 @@ class Grouped(Stage):
         return super()._actor(f"grouped-{name}")
 
 
-@pytest.fixture
-def six(devnet: Devnet, tmp_path: Path) -> Iterator[Grouped]:
-    stage = Grouped(devnet, tmp_path, size=6)
+@pytest.fixture(scope="module")
+def six(devnet: Devnet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grouped]:
+    stage = Grouped(devnet, tmp_path_factory.mktemp("grouped"), size=6)
     try:
         yield stage
     finally:
@@ -39,7 +38,10 @@ def test_a_false_merge_of_groups_is_proved_and_the_same_groups_are_merged_again(
     )
     six.start_faulty(liar, "lie")
     six.start(*six.others(liar))
-    record = six.finish(job_id, timeout=300)
+    try:
+        record = six.finish(job_id, timeout=300)
+    finally:
+        six.stop(liar)
     false, true = record.round(1).merges
     assert false.hospital_id == liar.hospital_id and false.voided
     assert true.hospital_id != liar.hospital_id and not true.voided
