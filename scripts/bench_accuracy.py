@@ -9,7 +9,6 @@ the nodes'.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
@@ -103,7 +102,6 @@ class Split:
 
 def run() -> dict[str, Any]:
     """All figures of the bench; accuracies lie between 0 and 1. Raises DataUnavailable."""
-    started = time.perf_counter()
     split = Split.of(FLAMBY_SPLIT)
     federated = [split.federated(seed) for seed in SEEDS]
     central = [split.central(seed) for seed in SEEDS]
@@ -134,7 +132,6 @@ def run() -> dict[str, Any]:
                 name: len(labels) for name, (_, labels) in zip(split.names, split.held_out, strict=True)
             },
         },
-        "seconds": time.perf_counter() - started,
     }
 
 
@@ -181,7 +178,6 @@ def show(result: dict[str, Any], console: Console) -> None:
     others.add_section()
     others.add_row("mean", f"{mean['federated']:.3f}", f"{mean['central']:.3f}")
     console.print(others)
-    console.print(f"{result['seconds']:.0f} s")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ a hundredth or two at the smallest epsilon and by some thousandths at the others
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean, stdev
@@ -155,7 +154,6 @@ def _noise_for(target: float, rounds: int, counts: Sequence[int]) -> float:
 
 def run() -> dict[str, Any]:
     """All figures of the bench; accuracies lie between 0 and 1. Raises DataUnavailable."""
-    started = time.perf_counter()
     constants = {
         "own constants": Hospitals.of(FLAMBY_SPLIT, own_constants=True),
         "shared constants": Hospitals.of(FLAMBY_SPLIT, own_constants=False),
@@ -174,7 +172,6 @@ def run() -> dict[str, Any]:
         "seeds": list(SEEDS),
         "draws": DRAWS,
         "rows": rows,
-        "seconds": time.perf_counter() - started,
     }
 
 
@@ -213,7 +210,6 @@ def show(result: dict[str, Any], console: Console) -> None:
         "shared: the same mean, every hospital normalised with Cleveland's, as our schema is; pooled: over all"
         " held-out records. Those statistics carry no noise."
     )
-    console.print(f"{result['seconds']:.0f} s")
 
 
 if __name__ == "__main__":
