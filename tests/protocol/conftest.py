@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # A shared or slow machine is no reason to fail.
-settings.register_profile("salus", deadline=None, derandomize=True)
+settings.register_profile(
+    "salus", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("salus")
 
 ROOT = Path(__file__).resolve().parents[2]

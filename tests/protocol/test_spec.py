@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.content import canonical, cid
@@ -343,7 +343,6 @@ paths = st.sampled_from(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(paths, values)
 def test_whatever_stands_in_a_field_it_is_sound_or_refused(path, value):
     """Nothing but a SpecError ever comes of a spec, and what is sound has one encoding."""
@@ -354,7 +353,6 @@ def test_whatever_stands_in_a_field_it_is_sound_or_refused(path, value):
     assert JobSpec.parse(spec.to_bytes()) == spec
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=64))
 def test_whatever_the_bytes_they_are_refused(data):
     with pytest.raises(SpecError):

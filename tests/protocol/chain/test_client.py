@@ -112,15 +112,6 @@ def test_a_receipt_tells_what_happened(world: World) -> None:
         receipt.event("JobProposed")
 
 
-def test_sends_are_quick_on_a_chain_that_mines_at_once(world: World) -> None:
-    datasets = Datasets(world.as_("operator-1"))
-    datasets.register(version_of())
-    started = time.monotonic()
-    for _ in range(5):
-        datasets.register(version_of())
-    assert time.monotonic() - started < 5 * 0.5
-
-
 def test_two_signers_share_a_connection(world: World) -> None:
     chain = world.as_("operator-1")
     other = chain.with_signer(signer_of("operator-2"))

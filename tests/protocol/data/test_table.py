@@ -108,7 +108,7 @@ def test_rows_have_a_limit(write, monkeypatch):
         read_csv(write(csv_of(records(4))), SCHEMA)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(cell=st.text(min_size=1, max_size=12).filter(lambda text: text.strip(" ,\"'?-.0123456789eE+abcn/uml")))
 def test_no_cell_is_ever_quoted(write, cell):
     marked = f"{cell}zq"

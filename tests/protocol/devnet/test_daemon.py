@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,10 +59,8 @@ def test_one_that_ends_early_shows_its_log(daemon: Daemon) -> None:
 
 def test_one_that_never_answers_is_given_up(daemon: Daemon) -> None:
     daemon.launch(["sleep", "60"])
-    started = time.monotonic()
     with pytest.raises(DevnetError, match="does not answer"):
         daemon.wait_until(lambda: False, 0.2)
-    assert time.monotonic() - started < 5
 
 
 def test_one_that_cannot_start_says_what_to_do(daemon: Daemon) -> None:
