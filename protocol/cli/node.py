@@ -150,7 +150,8 @@ def status(session: Session) -> Result:
     if said["jobs"]:
         view.append(_jobs(said["jobs"]))
         view += [f"Job {job_id}: {each['doing']}" for job_id, each in said["jobs"].items() if each["doing"]]
-    view += [f"Not in job {job_id}: {reason}" for job_id, reason in said.get("refused", {}).items()]
+    for job_id, reason in said.get("refused", {}).items():
+        view.append(f"{'Held up in' if job_id in said['jobs'] else 'Not in'} job {job_id}: {reason}")
     return Result(document, view, notices=_notices(said["jobs"]))
 
 

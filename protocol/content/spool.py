@@ -68,14 +68,15 @@ class Spool:
     """A folder of vectors that were fetched and checked; what an earlier process left is checked again at its first
     use.
 
-    It may be emptied at any time: all in it can be fetched again.
+    It may be emptied at any time: all in it can be fetched again. Raises ContentError when the disk takes no folder.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for leftover in folder.glob("*.part"):
-            leftover.unlink()
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for leftover in folder.glob("*.part"):
+                leftover.unlink()
         self._open: dict[VectorRef, VectorFile] = {}
 
     def __contains__(self, ref: VectorRef) -> bool:

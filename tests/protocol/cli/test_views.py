@@ -91,12 +91,16 @@ def test_a_node_says_what_it_does_and_repeats_that_its_updates_are_unmasked(tmp_
         "doing": "job 1: waiting",
         "chain": "Blocks 7 to 8 were taken back.",
         "jobs": {"1": progress},
+        "refused": {"1": "The disk is full.", "2": "No consent."},
     }
     (tmp_path / "status.json").write_text(json.dumps(status))
     outcome = CliRunner().invoke(main, ["--home", str(tmp_path), "node", "status"])
     assert outcome.exit_code == 0
     assert PRIVACY_NONE in outcome.stdout
-    for said in (status["doing"], status["chain"], "Job 1: round 3: waits for hospital 2"):
+    for said in (
+        *(status["doing"], status["chain"], "Job 1: round 3: waits for hospital 2"),
+        *("Held up in job 1: The disk is full.", "Not in job 2: No consent."),
+    ):
         assert said in outcome.stdout
 
 
