@@ -127,8 +127,16 @@ class ContentUnavailable(ContentError):
     """Nobody serves this content in time."""
 
 
+class StillComing(ContentUnavailable):
+    """Nobody knows yet: it is being fetched."""
+
+
 class DigestMismatch(ContentError):
     """The bytes are not those that the digest names."""
+
+
+class WrongRoot(DigestMismatch):
+    """The bytes have the content id that was posted, and not the chunk root."""
 
 
 class ContentTooLarge(ContentError):

@@ -11,6 +11,7 @@ import numpy as np
 
 from protocol.content import vectors
 from protocol.content.ipfs import Ipfs
+from protocol.content.unhurried import Unhurried
 from protocol.content.vectors import VectorRef
 from protocol.errors import ContentError, WrongLength
 
@@ -86,7 +87,7 @@ class Spool:
         """Whether the vector is here; what an earlier process left is checked first."""
         return ref in self._open or self._is_sound(ref, lanes)
 
-    def get(self, ipfs: Ipfs, ref: VectorRef, lanes: int) -> VectorFile:
+    def get(self, ipfs: Ipfs | Unhurried, ref: VectorRef, lanes: int) -> VectorFile:
         """The vector of these digests: from here, else fetched, and believed after both digests match.
 
         Raises what `vectors.get_vector` raises, and ContentError when the disk takes no more.

@@ -9,7 +9,8 @@ import numpy as np
 from protocol.content import merkle
 from protocol.content.cid import digest_of, to_cid
 from protocol.content.ipfs import Ipfs
-from protocol.errors import DigestMismatch, InvalidInput, WrongLength
+from protocol.content.unhurried import Unhurried
+from protocol.errors import InvalidInput, WrongLength, WrongRoot
 
 
 @dataclass(frozen=True)
@@ -53,15 +54,15 @@ def put_vector(ipfs: Ipfs, vector: np.ndarray) -> VectorRef:
     return VectorRef(cid=ipfs.add(encode(vector)), root=merkle.chunk_root(vector))
 
 
-def get_vector(ipfs: Ipfs, ref: VectorRef, lanes: int | None = None) -> np.ndarray:
+def get_vector(ipfs: Ipfs | Unhurried, ref: VectorRef, lanes: int | None = None) -> np.ndarray:
     """Fetches a vector and checks it against both digests.
 
     `lanes` is the length that the model asks for; None takes any length up to the client's limit. Raises `WrongLength`,
-    `DigestMismatch` (also when the chunk root is another vector's), and what `Ipfs.fetch` raises.
+    `WrongRoot`, and what `Ipfs.fetch` raises.
     """
     vector = decode(ipfs.fetch(ref.cid, None if lanes is None else 4 * lanes), lanes)
     if merkle.chunk_root(vector) != ref.root:
-        raise DigestMismatch(
+        raise WrongRoot(
             f"The vector {to_cid(ref.cid)} has another chunk root than 0x{ref.root.hex()}.",
             "Whoever posted these digests posted two that do not belong together.",
         )

@@ -137,6 +137,9 @@ class Daemon:
             raise DevnetError(
                 f"{self.name} cannot be started: {error}.", "Run `make setup` first."
             ) from error
+        # The kernel lets `Popen` return a moment before it shows the new program's environment, and with it the mark.
+        while self.pid() is None and self._child.poll() is None:
+            time.sleep(POLL_SECONDS)
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
         """Returns once the process answers.

@@ -16,7 +16,14 @@ from protocol.chain.jobs import Look
 from protocol.challenge import claim_of, first_difference, state_before
 from protocol.content import vectors
 from protocol.content.vectors import VectorRef
-from protocol.errors import ChainError, ContentError, IpfsUnreachable, NodeError, WrongLength
+from protocol.errors import (
+    ChainError,
+    ContentError,
+    IpfsUnreachable,
+    NodeError,
+    StillComing,
+    WrongLength,
+)
 from protocol.learning.merge import merge
 from protocol.node.content import JobContent
 from protocol.node.history import JobHistory
@@ -92,7 +99,7 @@ class Checks:
             try:
                 computed = self.merged(number)
             except (ContentError, WrongLength) as error:
-                if not isinstance(error, IpfsUnreachable):
+                if not isinstance(error, (IpfsUnreachable, StillComing)):
                     self._unchecked_since.setdefault(posted.digest, self.chain.now())
                 raise
             same = vectors.reference(computed) == posted.state

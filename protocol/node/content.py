@@ -16,14 +16,16 @@ import numpy as np
 from protocol.content import vectors
 from protocol.content.ipfs import Ipfs
 from protocol.content.spool import Spool, VectorFile, disk_errors
+from protocol.content.unhurried import Unhurried
 from protocol.content.vectors import VectorRef
 from protocol.errors import (
     ContentError,
     ContentTooLarge,
     ContentUnavailable,
-    DigestMismatch,
     LearningError,
+    StillComing,
     WrongLength,
+    WrongRoot,
 )
 from protocol.node.patience import Patience
 
@@ -49,6 +51,7 @@ class JobContent:
 
     def __init__(self, ipfs: Ipfs, spool: Spool, lanes: int, job_id: int) -> None:
         self.ipfs, self.spool, self.lanes, self.job_id = ipfs, spool, lanes, job_id
+        self._unhurried = Unhurried(ipfs)
         self.wrong: set[VectorRef] = set()
         self.missing_since: dict[VectorRef, int] = {}
         self._states: dict[VectorRef, np.ndarray] = {}
@@ -65,7 +68,7 @@ class JobContent:
 
     def update(self, ref: VectorRef) -> VectorFile:
         """A vector in a file, checked. Raises ContentError, WrongLength."""
-        file = self.spool.get(self.ipfs, ref, self.lanes)
+        file = self.spool.get(self._unhurried, ref, self.lanes)
         self.missing_since.pop(ref, None)
         self._patience.succeeded(ref.cid)
         return file
@@ -76,15 +79,19 @@ class JobContent:
 
     def collect(self, refs: Iterable[VectorRef], now: int) -> bool:
         """Fetches those vectors that are not here, and notes which cannot be had at ``now`` (unix seconds of the chain)
-        and which are not what their digests say. Stops at the first failure: false when there was one."""
+        and which are not what their digests say. Stops at the first failure: false when there was one. One that is
+        still being fetched is none."""
         for ref in refs:
             if ref in self.spool or ref in self.wrong or not self._patience.may_try(ref.cid):
                 continue
             try:
                 self.update(ref)
+            except StillComing:
+                continue
             except (ContentError, WrongLength) as error:
                 self._put_off(ref, error)
-                if self._is_wrong(ref, error):
+                # The vector itself is to blame, not who serves it.
+                if isinstance(error, (WrongLength, WrongRoot, ContentTooLarge)):
                     self.wrong.add(ref)
                 elif isinstance(error, ContentUnavailable):
                     self.missing_since.setdefault(ref, now)
@@ -92,27 +99,17 @@ class JobContent:
         return True
 
     def still_missing(self, ref: VectorRef) -> bool:
-        """Whether one more try at a vector that could not be had finds nobody who serves it."""
+        """Whether one more try at a vector that could not be had has found nobody who serves it. The try may take
+        several calls."""
         try:
             self.update(ref)
+        except StillComing:
+            return False
         except ContentUnavailable:
             return True
         except (ContentError, WrongLength):
             return False
         return False
-
-    def _is_wrong(self, ref: VectorRef, error: Exception) -> bool:
-        """Whether the vector itself is to blame, not who serves it."""
-        if isinstance(error, (WrongLength, ContentTooLarge)):
-            return True
-        if not isinstance(error, DigestMismatch):
-            return False
-        try:
-            self.ipfs.fetch(ref.cid, 4 * self.lanes)
-        except ContentError:
-            return False
-        # The bytes have the content id that was posted, and not the chunk root.
-        return True
 
     # -- keeping -----------------------------------------------------------------------------------------------------
 
@@ -151,6 +148,8 @@ class JobContent:
                 continue
             try:
                 self._pin(ref)
+            except StillComing:
+                continue
             except (ContentError, LearningError) as error:
                 self._put_off(ref, error)
 
@@ -178,7 +177,7 @@ class JobContent:
             if self.spool.holds(ref, self.lanes):
                 self.ipfs.add(vectors.encode(self.update(ref).array()))
             else:
-                self.ipfs.pin(ref.cid)
+                self._unhurried.pin(ref.cid)
         self._kept(ref)
 
     def _kept(self, ref: VectorRef) -> None:

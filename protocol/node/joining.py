@@ -13,6 +13,7 @@ from protocol.chain.models import Models
 from protocol.content import vectors
 from protocol.content.ipfs import Ipfs
 from protocol.content.spool import Spool
+from protocol.content.unhurried import Unhurried
 from protocol.content.vectors import VectorRef
 from protocol.data.dataset import Dataset
 from protocol.errors import AdmissionRefused, JobKeyError, NodeError, Refused
@@ -51,6 +52,7 @@ class Joining:
     ) -> None:
         self.jobs, self.chain, self.ipfs, self.home = jobs, jobs.chain, ipfs, home
         self.policy, self.hospital_id, self.journal, self.keys = policy, hospital_id, journal, keys
+        self._bases = Unhurried(ipfs)
 
     def join(
         self, watch: ChainWatch, job_id: int, job: Job, spec: JobSpec, place: Participant | None
@@ -68,7 +70,7 @@ class Joining:
         if place is None:
             self.policy.require(against, job_id)
             # A hospital that cannot begin would only hold the others up.
-            vectors.get_vector(self.ipfs, base, lanes)
+            vectors.get_vector(self._bases, base, lanes)
             self._enrol(job_id, job, spec, dataset)
         key, unable = self._key(job_id) if spec.masked else (None, "")
         if against:

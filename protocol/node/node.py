@@ -29,6 +29,7 @@ from protocol.chain.jobs import Job, Jobs
 from protocol.content import canonical
 from protocol.content.ipfs import Ipfs
 from protocol.content.spool import Spool
+from protocol.content.unhurried import Unhurried
 from protocol.errors import (
     AlreadyRunning,
     ChainError,
@@ -41,6 +42,7 @@ from protocol.errors import (
     NodeError,
     Refused,
     SalusError,
+    StillComing,
     WrongChain,
 )
 from protocol.learning import zoo
@@ -64,8 +66,6 @@ LOOK_SECONDS = 1.0
 BACKOFF_SECONDS = 2.0
 RECONSIDER_SECONDS = 15.0
 LONGEST_SECONDS = 240.0
-# A spec is one block: who serves it answers soon.
-SPEC_SECONDS = 5.0
 SEARCH_SECONDS = 1.0
 # Tries at content that nobody serves once its job has ended, each after twice as long as the one before.
 KEEP_TRIES = 8
@@ -106,7 +106,7 @@ class Node:
         self.hospital_id = hospital_id
         self.jobs = Jobs(chain)
         self.watch = ChainWatch(chain)
-        self._specs = Ipfs(ipfs.api, SPEC_SECONDS)
+        self._specs = Unhurried(ipfs)
         self.keys = JobKeys(home / JOURNAL, chain.signer)
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.workers: dict[int, JobWorker] = {}
@@ -118,7 +118,8 @@ class Node:
         self._tries: Counter[int] = Counter()
         self._searched = 0
         self._retained: dict[int, Retained] = {}
-        self._head, self._look_again_at, self._search_at = -1, 0.0, 0.0
+        self._keeping: dict[int, JobContent] = {}
+        self._head, self._look_again_at, self._search_at, self._rest_until = -1, 0.0, 0.0, 0.0
         self._lock = FileLock(_lock_path(chain, hospital_id), mode=0o600)
         self.status = NodeStatus(hospital_id, os.getpid(), time.time())
         self.refusals = self.status.refused
@@ -160,6 +161,8 @@ class Node:
 
     def _turn(self) -> bool:
         """One look at every job; whether any step was taken. Between blocks only time passes: then a look a second."""
+        if time.monotonic() < self._rest_until:
+            return False
         try:
             head = self.chain.head()
             if head == self._head and time.monotonic() < self._look_again_at:
@@ -175,10 +178,11 @@ class Node:
             self.turned_at, self.trouble = time.time(), ""
             return busy
         except (ChainError, ContentError) as error:
-            log.warning("%s", error)
+            if error.message != self.trouble:
+                log.warning("%s", error)
             self.turned_at, self.trouble = time.time(), error.message
             self._say(f"waiting: {error.message}")
-            self._look_again_at = time.monotonic() + BACKOFF_SECONDS
+            self._head, self._rest_until = -1, time.monotonic() + BACKOFF_SECONDS
             return False
 
     def _notice_reorganisations(self) -> None:
@@ -214,6 +218,8 @@ class Node:
                     self._join(job_id, job)
                 self.refusals.pop(job_id, None)
                 self._tries.pop(job_id, None)
+            except StillComing as error:
+                self._put_off(job_id, error, BACKOFF_SECONDS)
             except ContentError as error:
                 self._tries[job_id] += 1
                 self._put_off(
@@ -251,16 +257,17 @@ class Node:
             digests = frozenset(ref.cid for ref in record.vectors())
             for digest in made_here(spool) - digests:
                 self.ipfs.unpin(digest)
+            self._retained[job_id] = Retained(spec.retain_until, digests)
             if self.chain.now() <= spec.retain_until:
-                content = JobContent(
-                    self.ipfs, Spool(spool), zoo.layout(spec.model, spec.state).lanes, job_id
-                )
-                missing = content.pin_all(record.vectors())
+                if job_id not in self._keeping:
+                    lanes = zoo.layout(spec.model, spec.state).lanes
+                    self._keeping[job_id] = JobContent(self.ipfs, Spool(spool), lanes, job_id)
+                missing = self._keeping[job_id].pin_all(record.vectors())
                 if missing and self._tries[job_id] < KEEP_TRIES:
                     raise ContentUnavailable(
                         f"{len(missing)} vectors that this hospital is to keep cannot be had."
                     )
-            self._retained[job_id] = Retained(spec.retain_until, digests)
+        self._keeping.pop(job_id, None)
         shutil.rmtree(spool, ignore_errors=True)
         self._ended.add(job_id)
 

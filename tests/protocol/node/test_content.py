@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +45,53 @@ def test_what_others_publish_is_fetched_once_and_checked(content: JobContent, da
     assert content.collect([ref], now=100) and content.has(ref)
     daemon.held.clear()
     assert np.array_equal(content.update(ref).array(), a_vector())
+
+
+def test_content_that_takes_long_holds_nothing_up(
+    content: JobContent, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is anybody accused before the daemon has given up."""
+    monkeypatch.setattr("protocol.content.unhurried.WAIT_SECONDS", 0.02)
+    late, soon = published(daemon, a_vector()), published(daemon, a_vector(1))
+    daemon.search(late.cid)
+    assert content.collect([late, soon], now=100)
+    assert content.has(soon) and not content.has(late) and late not in content.missing_since
+    assert not content.still_missing(late)
+    data = daemon.held.pop(late.cid)
+    daemon.found(late.cid)
+    settled(lambda: not content.collect([late], now=150))
+    assert content.missing_since == {late: 150}
+
+    daemon.search(late.cid)
+    assert not content.still_missing(late), "the second try has not failed yet"
+    daemon.found(late.cid)
+    settled(lambda: content.still_missing(late))
+    daemon.held[late.cid] = data
+    settled(lambda: content.collect([late], now=200) and content.has(late))
+    assert not content.missing_since
+
+
+def test_a_pin_that_takes_long_holds_nothing_up(
+    content: JobContent, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("protocol.content.unhurried.WAIT_SECONDS", 0.02)
+    late, soon = published(daemon, a_vector()), published(daemon, a_vector(1))
+    daemon.pinned.clear()
+    daemon.search(late.cid)
+    content.pin_some([late, soon], enough=lambda: False)
+    assert daemon.pinned == {soon.cid}
+    assert content.pin_all([late, soon]) == [late]
+    daemon.found(late.cid)
+    settled(lambda: content.pin_all([late, soon]) == [])
+    assert daemon.pinned == {soon.cid, late.cid}
+
+
+def settled(condition: Callable[[], bool]) -> None:
+    """Returns once the condition holds, as threads end when they end."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_another_chunk_root_or_length_is_the_fault_of_its_owner(content: JobContent, daemon: Daemon) -> None:

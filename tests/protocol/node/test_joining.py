@@ -53,7 +53,7 @@ def check(monkeypatch: pytest.MonkeyPatch, base: np.ndarray, chain_base: np.ndar
     monkeypatch.setattr(Models, "version", lambda *_: stored)
     node = SimpleNamespace(
         chain=None,
-        ipfs=Daemon(base),
+        _bases=Daemon(base),
         jobs=SimpleNamespace(proposal=lambda _job_id: proposal_of_spec(spec)),
         policy=SimpleNamespace(reasons_against=lambda *_: [], require=lambda *_: None),
         _dataset_for=lambda *_: SimpleNamespace(train_records=100),

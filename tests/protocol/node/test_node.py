@@ -33,7 +33,8 @@ class Quiet(Node):
         self.home, self.ipfs, self.hospital_id, self.policy = home, Daemon(), 1, EXAMPLE
         self.chain = SimpleNamespace(now=lambda: 1_000)
         self.jobs = SimpleNamespace(participant=lambda *_: SimpleNamespace(exists=True))
-        self.workers, self._ended, self._holding_keys, self._retained = {}, set(), {JOB}, {}
+        self.workers, self._ended, self._holding_keys = {}, set(), {JOB}
+        self._retained, self._keeping = {}, {}
         self._again_at, self._tries, self.refusals, self.steps = {}, Counter(), {}, Counter()
         self._search_at = 0.0
         self.journal = SimpleNamespace(forget=lambda _place: True)
