@@ -13,12 +13,25 @@ from typing import Any
 
 from protocol.content.cid import to_cid
 from protocol.content.ipfs import Ipfs
-from protocol.errors import StillComing
+from protocol.errors import ContentError, StillComing
 
 #: For how long a caller waits, once, for a fetch or a pin.
 WAIT_SECONDS = 2.0
 #: How many go on at once. Each may hold a whole vector.
 AT_ONCE = 4
+#: A failure older than this says nothing of now.
+STALE_SECONDS = 10.0
+#: An answer that nobody came for makes room after this.
+UNCLAIMED_SECONDS = 60.0
+
+
+class _Answer(Future[Any]):
+    """What a thread brings, and when it did."""
+
+    until, ended = 0.0, 0.0
+
+    def older_than(self, seconds: float) -> bool:
+        return self.done() and time.monotonic() - self.ended > seconds
 
 
 class Unhurried:
@@ -29,7 +42,7 @@ class Unhurried:
 
     def __init__(self, ipfs: Ipfs) -> None:
         self._ipfs = ipfs
-        self._asked: dict[tuple[object, ...], tuple[float, Future[Any]]] = {}
+        self._asked: dict[tuple[object, ...], _Answer] = {}
 
     def fetch(self, digest: bytes, max_bytes: int | None = None) -> bytes:
         """As `Ipfs.fetch`."""
@@ -40,21 +53,22 @@ class Unhurried:
         self._ask(("pin", digest), digest, lambda: self._ipfs.pin(digest))
 
     def _ask(self, key: tuple[object, ...], digest: bytes, work: Callable[[], Any]) -> Any:
+        old = self._asked.get(key)
+        if old is not None and old.older_than(STALE_SECONDS) and old.exception():
+            del self._asked[key]
         if key not in self._asked:
             self._make_room(digest)
-            self._asked[key] = (time.monotonic() + WAIT_SECONDS, _in_thread(work))
-        until, answer = self._asked[key]
-        wait([answer], max(0.0, until - time.monotonic()))
+            self._asked[key] = _in_thread(work)
+        answer = self._asked[key]
+        wait([answer], max(0.0, answer.until - time.monotonic()))
         if not answer.done():
             raise StillComing(f"{to_cid(digest)} is still being fetched.", "The node asks again by itself.")
         del self._asked[key]
         return answer.result()
 
     def _make_room(self, digest: bytes) -> None:
-        """Forgets answers that nobody came for."""
-        for key in [each for each, (_, answer) in self._asked.items() if answer.done()]:
-            if len(self._asked) >= AT_ONCE:
-                del self._asked[key]
+        for key in [each for each, answer in self._asked.items() if answer.older_than(UNCLAIMED_SECONDS)]:
+            del self._asked[key]
         if len(self._asked) >= AT_ONCE:
             raise StillComing(
                 f"{to_cid(digest)} waits until one of {AT_ONCE} others is fetched.",
@@ -62,15 +76,26 @@ class Unhurried:
             )
 
 
-def _in_thread(work: Callable[[], Any]) -> Future[Any]:
+def _in_thread(work: Callable[[], Any]) -> _Answer:
     """Runs work in a thread that ends with the process at the latest."""
-    answer: Future[Any] = Future()
+    answer = _Answer()
+    answer.until = time.monotonic() + WAIT_SECONDS
 
     def run() -> None:
         try:
-            answer.set_result(work())
+            result, failure = work(), None
         except BaseException as error:  # noqa: BLE001 - raised to whoever asks
-            answer.set_exception(error)
+            result, failure = None, error
+        answer.ended = time.monotonic()
+        if failure is None:
+            answer.set_result(result)
+        else:
+            answer.set_exception(failure)
 
-    threading.Thread(target=run, daemon=True).start()
+    try:
+        threading.Thread(target=run, daemon=True).start()
+    except RuntimeError as error:
+        raise ContentError(
+            f"No thread can be started: {error}.", "Give the node more memory; it tries again by itself."
+        ) from error
     return answer

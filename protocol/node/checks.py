@@ -47,6 +47,7 @@ class Checks:
         self.chain = history.watch.chain
         self._holds: dict[bytes, bool] = {}
         self._unchecked_since: dict[bytes, int] = {}
+        self._coming: set[bytes] = set()
         self._patience = Patience()
         self._base: VectorRef | None = None
         self._oldest = 0
@@ -98,8 +99,12 @@ class Checks:
         if posted.digest not in self._holds:
             try:
                 computed = self.merged(number)
+            except StillComing:
+                self._coming.add(posted.digest)
+                raise
             except (ContentError, WrongLength) as error:
-                if not isinstance(error, (IpfsUnreachable, StillComing)):
+                self._coming.discard(posted.digest)
+                if not isinstance(error, IpfsUnreachable):
                     self._unchecked_since.setdefault(posted.digest, self.chain.now())
                 raise
             same = vectors.reference(computed) == posted.state
@@ -125,7 +130,10 @@ class Checks:
             if self._patience.may_try(posted.digest):
                 # Should it fail; else it is not asked for again.
                 self._patience.failed(posted.digest)
-                self.holds(number)
+                try:
+                    self.holds(number)
+                except StillComing:
+                    self._patience.succeeded(posted.digest)
                 return
 
     def false_merge(self) -> FalseMerge | None:
@@ -135,7 +143,9 @@ class Checks:
             if posted and posted.hospital_id != self.hospital_id and not self._holds.get(posted.digest, True):
                 posted_at = self.chain.timestamp(posted.event.block)
                 self.content.collect([posted.state], posted_at)
-                return FalseMerge(number, posted_at, self.content.has(posted.state))
+                here = self.content.has(posted.state)
+                coming = not here and not self.content.given_up(posted.state)
+                return FalseMerge(number, posted_at, provable=here, coming=coming)
         return None
 
     def uncheckable(self, number: int, patience: int, now: int) -> FalseMerge | None:
@@ -145,7 +155,7 @@ class Checks:
         if posted is None or posted.hospital_id == self.hospital_id or posted.digest in self._holds:
             return None
         since = self._unchecked_since.get(posted.digest)
-        if since is None or now - since < patience:
+        if since is None or now - since < patience or posted.digest in self._coming:
             return None
         others = [
             update.ref

@@ -16,7 +16,7 @@ import numpy as np
 from protocol.content import vectors
 from protocol.content.ipfs import Ipfs
 from protocol.content.spool import Spool, VectorFile, disk_errors
-from protocol.content.unhurried import Unhurried
+from protocol.content.unhurried import AT_ONCE, Unhurried
 from protocol.content.vectors import VectorRef
 from protocol.errors import (
     ContentError,
@@ -51,12 +51,18 @@ class JobContent:
 
     def __init__(self, ipfs: Ipfs, spool: Spool, lanes: int, job_id: int) -> None:
         self.ipfs, self.spool, self.lanes, self.job_id = ipfs, spool, lanes, job_id
-        self._unhurried = Unhurried(ipfs)
+        # Apart, so that what is only to be kept never stands before what is needed.
+        self._fetches, self._pins = Unhurried(ipfs), Unhurried(ipfs)
         self.wrong: set[VectorRef] = set()
         self.missing_since: dict[VectorRef, int] = {}
         self._states: dict[VectorRef, np.ndarray] = {}
         self._pinned: set[bytes] | None = None
+        self._unserved: set[VectorRef] = set()
         self._patience = Patience()
+
+    def given_up(self, ref: VectorRef) -> bool:
+        """Whether the vector could not be had at the last try, or is not what its digests say."""
+        return ref in self.missing_since or ref in self.wrong
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -68,7 +74,7 @@ class JobContent:
 
     def update(self, ref: VectorRef) -> VectorFile:
         """A vector in a file, checked. Raises ContentError, WrongLength."""
-        file = self.spool.get(self._unhurried, ref, self.lanes)
+        file = self.spool.get(self._fetches, ref, self.lanes)
         self.missing_since.pop(ref, None)
         self._patience.succeeded(ref.cid)
         return file
@@ -141,28 +147,41 @@ class JobContent:
 
     def pin_some(self, refs: Iterable[VectorRef], enough: Callable[[], bool]) -> None:
         """Pins what this hospital owes of these, until ``enough`` says so."""
+        coming = 0
         for ref in self.owed(refs):
-            if enough():
+            if enough() or coming >= AT_ONCE:
                 return
             if not self._patience.may_try(ref.cid):
                 continue
             try:
                 self._pin(ref)
             except StillComing:
-                continue
+                coming += 1
             except (ContentError, LearningError) as error:
                 self._put_off(ref, error)
 
     def pin_all(self, refs: Iterable[VectorRef]) -> list[VectorRef]:
         """Pins all that this hospital owes of these, whatever failed before; those that nobody serves. Raises
-        ContentError when the daemon or the disk fails."""
-        missing = []
+        StillComing until each was tried, over as many calls as that takes, and ContentError when the daemon or the disk
+        fails."""
+        coming = 0
         for ref in self.owed(refs):
+            if ref in self._unserved:
+                continue
             try:
                 self._pin(ref)
+            except StillComing:
+                coming += 1
+                if coming >= AT_ONCE:
+                    break
             except ContentUnavailable as error:
                 log.warning("job %s: %s", self.job_id, error)
-                missing.append(ref)
+                self._unserved.add(ref)
+        if coming:
+            raise StillComing(
+                "What this hospital is to keep is still being fetched.", "The node goes on by itself."
+            )
+        missing, self._unserved = list(self._unserved), set()
         return missing
 
     def owed(self, refs: Iterable[VectorRef]) -> list[VectorRef]:
@@ -177,7 +196,7 @@ class JobContent:
             if self.spool.holds(ref, self.lanes):
                 self.ipfs.add(vectors.encode(self.update(ref).array()))
             else:
-                self._unhurried.pin(ref.cid)
+                self._pins.pin(ref.cid)
         self._kept(ref)
 
     def _kept(self, ref: VectorRef) -> None:

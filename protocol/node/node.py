@@ -67,6 +67,8 @@ BACKOFF_SECONDS = 2.0
 RECONSIDER_SECONDS = 15.0
 LONGEST_SECONDS = 240.0
 SEARCH_SECONDS = 1.0
+# A spec is one block: who serves it answers soon.
+SPEC_SECONDS = 5.0
 # Tries at content that nobody serves once its job has ended, each after twice as long as the one before.
 KEEP_TRIES = 8
 JOURNAL = "journal"
@@ -106,7 +108,9 @@ class Node:
         self.hospital_id = hospital_id
         self.jobs = Jobs(chain)
         self.watch = ChainWatch(chain)
-        self._specs = Unhurried(ipfs)
+        # Apart, so that what strangers propose never stands before jobs that this hospital is in.
+        specs = Ipfs(ipfs.api, SPEC_SECONDS)
+        self._specs, self._new_specs = Unhurried(specs), Unhurried(specs)
         self.keys = JobKeys(home / JOURNAL, chain.signer)
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.workers: dict[int, JobWorker] = {}
@@ -152,12 +156,17 @@ class Node:
             while not stop.is_set():
                 busy = self._turn()
                 joined = joined or bool(self.workers)
-                if until_idle and joined and not self.workers and not self._holding_keys:
+                if until_idle and joined and not (self.workers or self._holding_keys or self._pinning):
                     return
                 stop.wait(0.0 if busy else POLL_SECONDS)
         finally:
             self._say("stopped")
             self._lock.release()
+
+    @property
+    def _pinning(self) -> bool:
+        """Whether there is a job that has ended, of which not all that is owed was tried once."""
+        return any(not self._tries[job_id] for job_id in self._keeping)
 
     def _turn(self) -> bool:
         """One look at every job; whether any step was taken. Between blocks only time passes: then a look a second."""
@@ -194,6 +203,7 @@ class Node:
             self._ended.clear()
             self._again_at.clear()
             self._tries.clear()
+            self._keeping.clear()
             self._say(self.status.chain)
 
     def _due(self, workers: Iterable[JobWorker]) -> list[JobWorker]:
@@ -295,7 +305,8 @@ class Node:
                 f"This hospital is in {len(self.workers)} jobs, and its policy allows no more at once.",
                 "It enrols when one has ended; `max_jobs` says how many.",
             )
-        spec = JobSpec.parse(self._specs.fetch(job.spec_digest, canonical.MAX_DOCUMENT_BYTES))
+        specs = self._specs if place.exists else self._new_specs
+        spec = JobSpec.parse(specs.fetch(job.spec_digest, canonical.MAX_DOCUMENT_BYTES))
         if not spec.masked:
             log.warning(
                 "job %s: privacy: none. This hospital's updates are published unmasked on IPFS.", job_id

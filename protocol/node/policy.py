@@ -13,6 +13,7 @@ from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 
 from protocol.chain.jobs import Phases
+from protocol.content.unhurried import AT_ONCE
 from protocol.errors import AdmissionRefused, InvalidInput
 from protocol.learning import zoo
 from protocol.spec import JobSpec
@@ -158,7 +159,9 @@ class Policy:
     def _costs_too_much(self, spec: JobSpec, train_records: int) -> list[str]:
         cost = zoo.cost(spec.model, spec.training.batch_size)
         work = cost.multiply_adds * train_records * spec.training.local_epochs // 10**9
-        memory = PROCESS_MIB + cost.memory_bytes // BYTES_PER_MIB
+        # In pieces and in one: int32 each.
+        transfers = 2 * AT_ONCE * 4 * cost.parameters
+        memory = PROCESS_MIB + (cost.memory_bytes + transfers) // BYTES_PER_MIB
         if spec.privacy.dp:
             batch = min(spec.training.batch_size, train_records)
             memory += OPACUS_MIB + cost.parameters * batch * BYTES_PER_GRADIENT // BYTES_PER_MIB

@@ -62,11 +62,13 @@ class Step:
 @dataclass(frozen=True)
 class FalseMerge:
     """The earliest standing merge that is not the one this hospital computes, or the last where that cannot be told.
-    ``posted_at``: unix seconds. ``provable``: its bytes are here, so that the chain can be shown where it differs."""
+    ``posted_at``: unix seconds. ``provable``: its bytes are here, so that the chain can be shown where it differs.
+    ``coming``: they may be soon."""
 
     round: int
     posted_at: int
     provable: bool
+    coming: bool = False
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ def _after_the_end(view: View) -> Step:
 def _accusation(view: View) -> Step | None:
     """A false merge is proved where its bytes are here, else rejected while it is the last one."""
     false = view.false
-    if false is None:
+    if false is None or false.coming:
         return None
     if false.provable and view.bonded:
         why = f"round {false.round}: the merge is false, and this hospital can prove it"

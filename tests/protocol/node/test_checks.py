@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -125,6 +126,24 @@ def test_one_altered_number_is_found_and_its_chunk_claimed(
     assert claim.chunk_index == 1
     assert merkle.verify_chunk(posted.root, LANES, 1, claim.claimed.lanes, claim.claimed.path)
     assert [part.index for part in claim.parts] == [0, 1, 2]
+
+
+def test_a_false_state_that_is_being_fetched_may_still_be_proved(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("protocol.content.unhurried.WAIT_SECONDS", 0.02)
+    scene.merge(1, altered=1)
+    posted = scene.record.round(1).merge.state
+    scene.daemon.search(posted.cid)
+    assert not scene.checks.holds(1)
+    false = scene.checks.false_merge()
+    assert (false.provable, false.coming) == (False, True)
+    scene.daemon.held.pop(posted.cid)
+    scene.daemon.found(posted.cid)
+    deadline = time.monotonic() + 60
+    while (false := scene.checks.false_merge()).coming:
+        assert time.monotonic() < deadline
+    assert (false.provable, false.coming) == (False, False)
 
 
 def test_where_the_chain_computes_what_was_posted_nothing_is_challenged(

@@ -13,7 +13,7 @@ import pytest
 from protocol.content import vectors
 from protocol.content.spool import Spool
 from protocol.content.vectors import VectorRef
-from protocol.errors import ContentError
+from protocol.errors import ContentError, StillComing
 from protocol.node.content import JobContent, made_here
 from protocol.node.patience import Patience
 from tests.protocol.node.daemon import Daemon
@@ -80,10 +80,34 @@ def test_a_pin_that_takes_long_holds_nothing_up(
     daemon.search(late.cid)
     content.pin_some([late, soon], enough=lambda: False)
     assert daemon.pinned == {soon.cid}
-    assert content.pin_all([late, soon]) == [late]
+    with pytest.raises(StillComing):
+        content.pin_all([late, soon])
     daemon.found(late.cid)
-    settled(lambda: content.pin_all([late, soon]) == [])
+    settled(lambda: all_pinned(content, [late, soon]) == [])
     assert daemon.pinned == {soon.cid, late.cid}
+
+
+def test_every_pin_is_tried_before_any_is_called_missing(
+    content: JobContent, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One after the other, so that an answer to the first is there while the second is out, and the other way round."""
+    monkeypatch.setattr("protocol.content.unhurried.WAIT_SECONDS", 0.02)
+    first, second = vectors.reference(a_vector()), vectors.reference(a_vector(1))
+    daemon.search(first.cid)
+    daemon.search(second.cid)
+    assert all_pinned(content, [first, second]) is None
+    daemon.found(first.cid)
+    settled(lambda: all_pinned(content, [first, second]) is None and first in content._unserved)
+    daemon.found(second.cid)
+    settled(lambda: set(all_pinned(content, [first, second]) or ()) == {first, second})
+
+
+def all_pinned(content: JobContent, refs: list[VectorRef]) -> list[VectorRef] | None:
+    """What is missing; None while that is not known."""
+    try:
+        return content.pin_all(refs)
+    except StillComing:
+        return None
 
 
 def settled(condition: Callable[[], bool]) -> None:

@@ -137,10 +137,11 @@ def test_no_more_jobs_at_once_than_the_policy_says(node: Quiet) -> None:
         node._join(JOB, SimpleNamespace(status=JobStatus.ENROLLING))
 
 
-def test_a_node_that_ends_when_idle_has_no_mask_key_left(
+def test_a_node_that_ends_when_idle_leaves_no_mask_key_and_no_pin_untried(
     node: Quiet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It looks on until it has seen that the end of each job is confirmed, and forgotten the key."""
+    """It looks on until it has seen that the end of each job is confirmed, forgotten the key, and tried once to keep
+    what it owes."""
     turns: list[int] = []
 
     def turn() -> bool:
@@ -148,6 +149,9 @@ def test_a_node_that_ends_when_idle_has_no_mask_key_left(
         node.workers = {JOB: worker(Step(Action.WAIT, ""))} if len(turns) == 1 else {}
         if len(turns) == 3:
             node._holding_keys.clear()
+            node._keeping[JOB] = object()
+        if len(turns) == 4:
+            node._tries[JOB] = 1
         return False
 
     node._lock = SimpleNamespace(acquire=lambda **_: None, release=lambda: None)
@@ -156,4 +160,4 @@ def test_a_node_that_ends_when_idle_has_no_mask_key_left(
     monkeypatch.setattr(node, "_turn", turn)
     monkeypatch.setattr(node_module, "Joining", lambda *_: None)
     node.run(threading.Event(), until_idle=True)
-    assert len(turns) == 3
+    assert len(turns) == 4

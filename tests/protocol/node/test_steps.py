@@ -326,6 +326,14 @@ def test_after_a_cancel_a_false_merge_is_challenged_within_the_window() -> None:
     assert action(replace(cancelled, now=2_000 + PHASES.check)) == Action.DONE
 
 
+def test_while_a_false_state_is_being_fetched_it_is_neither_rejected_nor_built_on() -> None:
+    """Rejected by two thirds it would cost its merger less than proved by one."""
+    unattested = Round(ALL, 0, ALL, 0b1000, 0, 1, 0, 2_000)
+    coming = replace(UNPROVABLE, coming=True)
+    assert action(a_view(round=unattested, false=UNPROVABLE)) == Action.REJECT
+    assert action(a_view(round=unattested, false=coming)) == Action.WAIT
+
+
 def test_a_false_merge_whose_state_cannot_be_had_is_rejected_once() -> None:
     unattested = Round(ALL, 0, ALL, 0b1000, 0, 1, 0, 2_000)
     view = a_view(round=unattested, false=UNPROVABLE)
