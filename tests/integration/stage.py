@@ -136,6 +136,9 @@ def merged_from(record: JobRecord, round: int) -> set[int]:
 class Stage:
     """The development network, its people, and what they do. ``folder`` holds the homes of the hospitals."""
 
+    # Nodes work for the researcher of their own stage alone: several stages share a network.
+    name = "stage"
+
     def __init__(self, devnet: Devnet, folder: Path, size: int = 4) -> None:
         self.devnet, self.folder = devnet, folder
         status = devnet.status()
@@ -144,7 +147,7 @@ class Stage:
         self.ipfs = Ipfs(status.ipfs_api)
         self.jobs = Jobs(self.chain)
         self.schema = DataSchema.parse(SCHEMA)
-        self.researcher = self.account("stage-researcher")
+        self.researcher = self.account(f"{self.name}-researcher")
         self.hospitals = [self._actor(f"hospital-{number}") for number in range(1, size + 1)]
         self._admit()
         for actor in self.hospitals:
@@ -336,7 +339,8 @@ class Stage:
 
     def end_jobs(self) -> None:
         """Lets no job outlive the test that proposed it."""
-        for job_id in range(1, self.jobs.job_count() + 1):
+        own = events(self.chain, "TrainingJobs", ["JobProposed"], researcher=self.researcher.address)
+        for job_id in [each.args["jobId"] for each in own]:
             if self.job(job_id).status == JobStatus.REPORTING:
                 self.start(*self.hospitals)
                 self.wait_until(lambda job_id=job_id: self.has_ended(job_id), 60, f"the end of job {job_id}")
@@ -489,6 +493,13 @@ class Stage:
 
     def others(self, *actors: Actor) -> Sequence[Actor]:
         return [each for each in self.hospitals if each not in actors]
+
+    def tale(self, job_id: int) -> str:
+        """What happened in a job: one line an event, with its block's time."""
+        told = events(self.chain, "TrainingJobs", jobId=job_id)
+        return "\n".join(
+            f"{self.chain.timestamp(each.block)} block {each.block}: {each.name} {dict(each.args)}" for each in told
+        )
 
     def scene(self) -> str:
         lines = []

@@ -17,8 +17,10 @@ from tests.integration.stage import Actor, Stage
 class Grouped(Stage):
     """Hospitals of their own, beside those of the other tests."""
 
+    name = "grouped"
+
     def _actor(self, name: str) -> Actor:
-        return super()._actor(f"grouped-{name}")
+        return super()._actor(f"{self.name}-{name}")
 
 
 @pytest.fixture(scope="module")

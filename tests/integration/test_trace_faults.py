@@ -107,7 +107,7 @@ def test_missing_checkpoints_are_named(finished: Finished, stage: Stage) -> None
     try:
         stage.ipfs.unpin(collected.ref.cid)
         stage.collect_garbage()
-        with damaged(stage, lost, lost, deleted), Ipfs(stage.ipfs_api, timeout_seconds=1) as impatient:
+        with damaged(stage, lost, lost, deleted), Ipfs(stage.ipfs_api, timeout_seconds=5) as impatient:
             checked = trace(stage.chain, impatient, finished.model_id, finished.version)
     finally:
         stage.ipfs.add(kept)
@@ -117,4 +117,4 @@ def test_missing_checkpoints_are_named(finished: Finished, stage: Stage) -> None
     assert [path[-2:] for path in missing] == [
         ["round 3", "state"],
         [f"update of hospital {collected.hospital_id}", "bytes"],
-    ]
+    ], missing
