@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from protocol.chain.rpc import Rpc
+from protocol.data import files
 from protocol.devnet.daemon import LOOPBACK, Daemon, answers, tool
 from protocol.errors import ChainError, InvalidInput
 
@@ -42,17 +44,19 @@ class Ganache(Daemon):
             "--miner.blockGasLimit": BLOCK_GAS_LIMIT,
             "--wallet.totalAccounts": 0,
             "--database.dbPath": self.folder,
+            # From its first block on: whoever is quicker than we are must not find a clock that fell back.
+            "--chain.time": datetime.fromtimestamp(time.time() + self._ahead(), UTC).isoformat(),
         }
         words = [str(word) for option in options.items() for word in option]
         self.launch([tool("ganache"), *words, "--logging.quiet"])
 
     def wait_ready(self, seconds: float) -> None:
-        """Waits until it answers, and brings its clock up to its last block. Raises DevnetError."""
+        """Waits until it answers, and sees to it that its clock did not fall back. Raises DevnetError."""
         self.wait_until(self._answers, seconds)
-        # A restarted Ganache is back at the machine's time; blocks mined after `advance_time` lie ahead of it.
-        last = self.timestamp()
-        if last >= time.time():
-            self.rpc.request("evm_setTime", (last + 1) * 1000)
+        # Its start took time, and others may have moved its clock further than we noted.
+        now = max(self.timestamp() + 1, time.time() + self._ahead())
+        self.rpc.request("evm_setTime", int(now * 1000))
+        self._note_ahead(now)
 
     def _answers(self) -> bool:
         # A bare connection first: the client repeats a refused one for seconds.
@@ -80,7 +84,22 @@ class Ganache(Daemon):
         rpc = self.rpc
         rpc.request("evm_increaseTime", seconds)
         rpc.request("evm_mine")
-        return self.timestamp()
+        now = self.timestamp()
+        self._note_ahead(now)
+        return now
+
+    @property
+    def clock_file(self) -> Path:
+        """How many seconds ahead of the machine's clock it is."""
+        return self.folder.with_name(f"{self.folder.name}.clock")
+
+    def _note_ahead(self, now: float) -> None:
+        """A Ganache that is started anew is at the machine's time, unless it is told how far ahead it was."""
+        files.replace(self.clock_file, str(max(0.0, now - time.time())).encode())
+
+    def _ahead(self) -> float:
+        """Seconds that the chain's clock is ahead of the machine's."""
+        return float(self.clock_file.read_text()) if self.clock_file.exists() else 0.0
 
     def fund(self, address: str, amount_wei: int) -> None:
         """Gives an account ether out of nothing, on top of what it has."""

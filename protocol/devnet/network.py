@@ -100,6 +100,7 @@ class Devnet:
                 self.deployment_file,
                 self.accounts.password_file,
                 self._ports_file,
+                self.chain.clock_file,
                 *(self.home / name for name in ("chain.log", "ipfs.log", "deploy.log", "deploy.json")),
             ):
                 file.unlink(missing_ok=True)
