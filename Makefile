@@ -52,10 +52,10 @@ abi: compile ## Write the ABIs that the package carries from the compiled contra
 demo: setup ## The main job end to end: four hospitals train one model (5 minutes at first)
 	@$(PYTHON) -m protocol.cli demo
 
-# Two at a time: none keeps two processors busy by itself. What one says is printed when it ends.
+# Two at a time, the longest first: none keeps two processors busy by itself. What one says is printed when it ends.
 .PHONY: test
 test: setup ## Every test, contracts and Python side by side
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target python-test contracts-test fuzz-short
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target integration-test contracts-test unit-test fuzz-short
 
 .PHONY: contracts-test
 contracts-test: setup ## Contract tests on a Ganache of their own; TESTS=FILE for some of them
@@ -66,9 +66,17 @@ python-test: setup ## Python and integration tests; PYTESTS=FILE for some of the
 ifdef PYTESTS
 	@$(PYTHON) -m pytest $(PYTESTS)
 else
-	@$(PYTHON) -m pytest -n 2 --dist loadfile tests/protocol
-	@$(PYTHON) -m pytest tests/integration
+	@$(MAKE) --no-print-directory unit-test
+	@$(MAKE) --no-print-directory integration-test
 endif
+
+.PHONY: unit-test
+unit-test:
+	@$(PYTHON) -m pytest -n 2 --dist loadfile tests/protocol
+
+.PHONY: integration-test
+integration-test:
+	@$(PYTHON) -m pytest tests/integration
 
 # forge counts runs by test: one half has the mean, the other the median. The short form belongs to `make test`.
 RUNS ?= 200000

@@ -174,8 +174,7 @@ class JobContent:
                 coming += 1
                 if coming >= AT_ONCE:
                     break
-            except ContentUnavailable as error:
-                log.warning("job %s: %s", self.job_id, error)
+            except ContentUnavailable:
                 self._unserved.add(ref)
         if coming:
             raise StillComing(

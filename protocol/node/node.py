@@ -27,6 +27,7 @@ from protocol.chain.events import events
 from protocol.chain.hospitals import Hospitals
 from protocol.chain.jobs import Job, Jobs
 from protocol.content import canonical
+from protocol.content.cid import to_cid
 from protocol.content.ipfs import Ipfs
 from protocol.content.spool import Spool
 from protocol.content.unhurried import Unhurried
@@ -241,8 +242,11 @@ class Node:
                 return
 
     def _put_off(self, job_id: int, error: SalusError, seconds: float) -> None:
-        """Leaves a job alone for a while, and says why: once, not at every try."""
+        """Leaves a job alone for a while, and says why: once, not at every try; what is still coming is no reason."""
         self._again_at[job_id] = time.monotonic() + seconds
+        if isinstance(error, StillComing):
+            self._say(f"job {job_id}: {error.message}")
+            return
         if self.refusals.get(job_id) != error.message:
             self.refusals[job_id] = error.message
             log.warning("job %s: %s", job_id, error)
@@ -275,7 +279,9 @@ class Node:
                 missing = self._keeping[job_id].pin_all(record.vectors())
                 if missing and self._tries[job_id] < KEEP_TRIES:
                     raise ContentUnavailable(
-                        f"{len(missing)} vectors that this hospital is to keep cannot be had."
+                        f"{len(missing)} vectors that this hospital is to keep cannot be had, "
+                        f"{to_cid(missing[0].cid)} the first: nobody serves them.",
+                        "The node tries again by itself.",
                     )
         self._keeping.pop(job_id, None)
         shutil.rmtree(spool, ignore_errors=True)

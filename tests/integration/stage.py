@@ -498,7 +498,8 @@ class Stage:
         """What happened in a job: one line an event, with its block's time."""
         told = events(self.chain, "TrainingJobs", jobId=job_id)
         return "\n".join(
-            f"{self.chain.timestamp(each.block)} block {each.block}: {each.name} {dict(each.args)}" for each in told
+            f"{self.chain.timestamp(each.block)} block {each.block}: {each.name} {dict(each.args)}"
+            for each in told
         )
 
     def scene(self) -> str:

@@ -107,7 +107,7 @@ def test_missing_checkpoints_are_named(finished: Finished, stage: Stage) -> None
     try:
         stage.ipfs.unpin(collected.ref.cid)
         stage.collect_garbage()
-        with damaged(stage, lost, lost, deleted), Ipfs(stage.ipfs_api, timeout_seconds=5) as impatient:
+        with damaged(stage, lost, lost, deleted), Ipfs(stage.ipfs_api, timeout_seconds=3) as impatient:
             checked = trace(stage.chain, impatient, finished.model_id, finished.version)
     finally:
         stage.ipfs.add(kept)
