@@ -53,8 +53,9 @@ demo: setup ## The main job end to end: four hospitals train one model (5 minute
 	@$(PYTHON) -m protocol.cli demo
 
 # Two at a time, the longest first: none keeps two processors busy by itself. What one says is printed when it ends.
+# Compiled before: both would else compile at once, into one folder.
 .PHONY: test
-test: setup ## Every test, contracts and Python side by side
+test: compile ## Every test, contracts and Python side by side
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target integration-test contracts-test unit-test fuzz-short
 
 .PHONY: contracts-test
