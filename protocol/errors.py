@@ -4,6 +4,7 @@ SalusError
 ├── InvalidInput              what the caller gave is wrong; nothing was changed
 │   ├── SpecError             a job spec is malformed or not canonical
 │   ├── DataError             a table, record or schema is not usable
+│   ├── Unclean               an image that cannot be de-identified with confidence
 │   └── LearningError         numbers that cannot be trained on or merged
 │       ├── NotFinite         NaN or infinity
 │       └── WrongLength       a vector of another length than the model's
@@ -62,6 +63,10 @@ class SpecError(InvalidInput):
 
 class DataError(InvalidInput):
     """A table, record or schema is not usable."""
+
+
+class Unclean(InvalidInput):
+    """An image that cannot be de-identified with confidence. The message says why, and quotes no value of it."""
 
 
 class LearningError(InvalidInput):

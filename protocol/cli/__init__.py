@@ -15,6 +15,7 @@ NOUNS = {
     "account": "Keys in the keystore.",
     "hospital": "Members of the network: admit, list, suspend, change keys.",
     "dataset": "A hospital's anonymised datasets and their commitments.",
+    "image": "Ultrasound images of a hospital: de-identify.",
     "consent": "Consent tokens with DUO terms: mint, revoke, look at.",
     "job": "Training jobs: check a spec, propose, watch, challenge, cancel.",
     "node": "A hospital's node, which trains and checks merges.",

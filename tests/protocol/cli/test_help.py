@@ -21,6 +21,7 @@ README_COMMANDS = {
     "account": {"new", "list", "import"},
     "hospital": {"admit", "list", "show", "suspend", "rotate-key"},
     "dataset": {"register", "append", "list", "verify", "backup", "restore"},
+    "image": {"deidentify"},
     "consent": {"mint", "revoke", "list", "show", "sign"},
     "job": {"check", "propose", "list", "show", "watch", "challenge", "cancel"},
     "node": {"run", "policy", "status"},

@@ -1,0 +1,68 @@
+"""A second look, which the standard does not ask for: what names the patient is collected before it goes, and whatever
+text still holds it goes too. So a name in a device's label does not survive its tag."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+#: Shorter names and numbers are found as whole words only, for they are part of many.
+LONG_NAME, LONG_NUMBER = 5, 4
+_SHORTEST = 2
+_SPLIT = re.compile(r"[\W_]+")
+_DIGITS = re.compile(r"\d+")
+
+
+class Known:
+    """Names, numbers and days of one instance, compared without case, accents and separators."""
+
+    def __init__(self) -> None:
+        self._anywhere: set[str] = set()
+        self._words: set[str] = set()
+
+    def add(self, text: str) -> None:
+        """Adds each word of a name or number, and the whole of it."""
+        words = _words(text)
+        for word in [*words, "".join(words)]:
+            if len(word) >= (LONG_NUMBER if word.isdigit() or not word.isascii() else LONG_NAME):
+                self._anywhere.add(word)
+            elif len(word) >= _SHORTEST:
+                self._words.add(word)
+            self._anywhere.update(
+                each.lstrip("0") for each in _DIGITS.findall(word) if len(each.lstrip("0")) >= LONG_NUMBER
+            )
+
+    def add_day(self, year: str, month: str, day: str) -> None:
+        """Adds a day, four, two and two digits, in the orders in which people write it."""
+        for orders in ((year, month, day), (day, month, year), (month, day, year)):
+            self._anywhere.add("".join(orders))
+        for short_year in (year, year[2:]):
+            for of_month in (month, month.lstrip("0")):
+                for of_day in (day, day.lstrip("0")):
+                    self._words.add(f"{of_day} {of_month} {short_year}")
+                    self._words.add(f"{of_month} {of_day} {short_year}")
+                    self._words.add(f"{short_year} {of_month} {of_day}")
+
+    def is_in(self, text: str) -> bool:
+        """Whether a text holds any of it."""
+        words = _words(text)
+        spaced, joined = f" {' '.join(words)} ", "".join(words)
+        return any(each in joined for each in self._anywhere) or any(
+            f" {each} " in spaced for each in self._words
+        )
+
+
+def _words(text: str) -> list[str]:
+    plain = "".join(each for each in unicodedata.normalize("NFKD", text) if not unicodedata.combining(each))
+    return [word for word in _SPLIT.split(plain.casefold()) if word]
+
+
+def known_of(texts: Iterable[str], days: Iterable[tuple[str, str, str]]) -> Known:
+    """What is known of one instance."""
+    known = Known()
+    for text in texts:
+        known.add(text)
+    for day in days:
+        known.add_day(*day)
+    return known

@@ -1,0 +1,109 @@
+"""Finds text in pictures, and tells measurements from what could name somebody.
+
+rapidocr-onnxruntime carries its models (PP-OCRv4) in its package. What recognition reads decides only what may stay: a
+box whose text is not wholly a scale or a measurement is masked, whether it could be read or not.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+#: Around what the detector finds: glyphs reach a little beyond it.
+MARGIN_PIXELS = 3
+#: Three digits at most, and a unit or the look of a scale: four digits could be a year, two decimals a day and month.
+_MEASUREMENT = re.compile(
+    r"[-+]?\d{1,3}(?:[.,]\d{1,3})?\s*(?:%|cm|mm|m/s|cm/s|ms|k?[Hh][Zz]|M[Hh][Zz]|d[Bb]|bpm|fps|mmHg|cm2|cm²)"
+    r"|[-+]?(?:0|[1-9]\d{0,2})(?:[.,]\d)?"
+)
+
+
+@dataclass(frozen=True, order=True)
+class Box:
+    """A rectangle in pixels; right and bottom are not in it."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def rows(self) -> slice:
+        return slice(self.top, self.bottom)
+
+    @property
+    def columns(self) -> slice:
+        return slice(self.left, self.right)
+
+    @property
+    def area(self) -> int:
+        return max(0, self.right - self.left) * max(0, self.bottom - self.top)
+
+    def within(self, shape: tuple[int, ...]) -> Box:
+        """Cut to a picture of [rows, columns]."""
+        rows, columns = shape
+        left, right = (min(max(0, each), columns) for each in (self.left, self.right))
+        top, bottom = (min(max(0, each), rows) for each in (self.top, self.bottom))
+        return Box(left, top, right, bottom)
+
+    def is_beside(self, other: Box) -> bool:
+        """Whether both could be parts of one line: they share rows, and no more than a character lies between them."""
+        if min(self.bottom, other.bottom) <= max(self.top, other.top):
+            return False
+        gap = max(self.left, other.left) - min(self.right, other.right)
+        return gap <= max(self.bottom - self.top, other.bottom - other.top)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Text at a place. What it says is for this process alone."""
+
+    box: Box
+    text: str
+
+    @property
+    def is_measurement(self) -> bool:
+        return _MEASUREMENT.fullmatch(self.text.strip()) is not None
+
+
+def to_mask(found: list[Found]) -> list[Box]:
+    """The boxes that may not stay: all but measurements that stand by themselves."""
+    masked = [each.box for each in found if not each.is_measurement]
+    # A day beside its month, a number's end beside its beginning: whoever stands in a line of text is of the text.
+    numbers = [each.box for each in found if each.is_measurement]
+    while near := [box for box in numbers if any(box.is_beside(other) for other in masked)]:
+        masked += near
+        numbers = [box for box in numbers if box not in near]
+    return masked
+
+
+class TextFinder(Protocol):
+    """Finds text in a picture, uint8[rows, columns, 3] in RGB."""
+
+    def find(self, picture: np.ndarray) -> list[Found]: ...
+
+
+class RapidOcr:
+    """By rapidocr-onnxruntime. ``threads``: of the processor, for one picture."""
+
+    def __init__(self, threads: int = 1) -> None:
+        from rapidocr_onnxruntime import RapidOCR
+
+        self._engine = RapidOCR(intra_op_num_threads=threads, text_score=0.0)
+
+    def find(self, picture: np.ndarray) -> list[Found]:
+        answer, _ = self._engine(picture)
+        return [Found(_around(corners), text) for corners, text, _ in answer or []]
+
+
+def _around(corners: list[list[float]]) -> Box:
+    across, down = np.array(corners, float).T
+    return Box(
+        int(across.min()) - MARGIN_PIXELS,
+        int(down.min()) - MARGIN_PIXELS,
+        int(np.ceil(across.max())) + 1 + MARGIN_PIXELS,
+        int(np.ceil(down.max())) + 1 + MARGIN_PIXELS,
+    )
