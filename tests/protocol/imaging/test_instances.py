@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import random
-from io import BytesIO
+from io import BytesIO, StringIO
 
 import numpy as np
 import pydicom
@@ -124,3 +125,15 @@ def test_what_is_missing(keyword: str) -> None:
     out = BytesIO()
     dataset.save_as(out)
     assert refused(out.getvalue())
+
+
+def test_what_pydicom_logs_reaches_no_handler_of_ours() -> None:
+    """It quotes values. (Not by caplog, which puts a handler on each logger that keeps to itself.)"""
+    said = StringIO()
+    handler = logging.StreamHandler(said)
+    logging.getLogger().addHandler(handler)
+    try:
+        logging.getLogger("pydicom.pixels.utils").warning("Invalid value: DUCHEMIN")
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert not said.getvalue()

@@ -182,7 +182,7 @@ def test_speckle_is_not_blanked_in_vain(ocr: RapidOcr) -> None:
 
 def test_text_across_an_edge_is_masked_though_a_part_looks_like_a_number() -> None:
     box = Box(REGION.left - 20, 100, REGION.left + 30, 115)
-    result = stored(deidentify(file(instance()), PSEUDONYMS, Says(Found(box, "008"))))
+    result = stored(deidentify(file(instance()), PSEUDONYMS, Says(Found(box, "108"))))
     assert not result[:, box.rows, box.columns].any()
 
 
@@ -202,7 +202,8 @@ def test_graphics_inside_of_a_picture_go() -> None:
 
 def test_unused_bits_hold_nothing() -> None:
     pixels = speckle() | 0x80
-    result = stored(deidentify(file(instance(pixels, BitsStored=7, HighBit=6)), PSEUDONYMS, Says()))
+    cleaned = deidentify(file(instance(pixels, BitsStored=7, HighBit=6)), PSEUDONYMS, Says())
+    result = np.frombuffer(opened(cleaned.content).PixelData, np.uint8).reshape(pixels.shape)
     assert np.array_equal(result[:, ~outside()], pixels[:, ~outside()] & 0x7F)
 
 
