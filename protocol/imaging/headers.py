@@ -124,10 +124,10 @@ class _Cleaning:
             _replace(element, lambda value: value if form.fullmatch(value) else self._unreadable())
         elif element.VR == "UI":
             # Attributes that are kept name something of the standard's, or a device.
-            known = element.tag in (Tag("DeviceUID"), Tag("ManufacturerDeviceClassUID"))
+            of_device = element.tag in _DEVICE_UIDS
             _replace(
                 element,
-                lambda value: value if known or value in UID_dictionary else self.pseudonyms.uid(value),
+                lambda value: value if of_device or value in UID_dictionary else self.pseudonyms.uid(value),
             )
         elif element.tag == Tag("ImageType"):
             values = [str(value).strip() for value in _values(element)]
