@@ -18,6 +18,8 @@ from protocol.imaging.profile import Action, action
 from protocol.imaging.pseudonyms import Pseudonyms
 from tests.protocol.imaging.made import BORN, EXAMINED, PATIENT, PSEUDONYMS, file, instance, opened
 
+# What the tests plant, they plant by pydicom, which warns of it.
+pytestmark = pytest.mark.filterwarnings("ignore")
 TEXT = {"AE", "LO", "LT", "PN", "SH", "ST", "UC", "UT"}
 PLANTED = ("DUCHEMIN", "ARMELLE", "4711008", BORN, EXAMINED)
 

@@ -17,7 +17,7 @@ from protocol.chain.jobs import Draw, Look, Participant, Round
 from protocol.content import merkle, vectors
 from protocol.content.spool import Spool
 from protocol.content.vectors import VectorRef
-from protocol.errors import ContentError, NodeError
+from protocol.errors import ContentError, NodeError, StillComing
 from protocol.learning.merge import merge
 from protocol.node.checks import CHECKED_AGAIN, Checks
 from protocol.node.content import JobContent
@@ -94,10 +94,12 @@ class Scene:
         while not self.checks.content.collect([each.ref for each in updates], self.now):
             pass
 
-    def hide(self, number: int, hospital_id: int) -> None:
-        """Nobody serves the hospital's update any more."""
+    def hide(self, number: int, hospital_id: int) -> bytes:
+        """Nobody serves the hospital's update any more. Returns its digest."""
         updates = self.record.round(number).attempts[1].updates
-        self.daemon.held.pop(next(each.ref.cid for each in updates if each.hospital_id == hospital_id))
+        hidden = next(each.ref.cid for each in updates if each.hospital_id == hospital_id)
+        self.daemon.held.pop(hidden)
+        return hidden
 
 
 @pytest.fixture
@@ -194,6 +196,25 @@ def test_a_merge_whose_updates_nobody_serves_is_not_believed_for_ever(scene: Sce
     scene.checks.uncheckable(1, 20, scene.now + 20)
     false = scene.checks.uncheckable(1, 20, scene.now + 21)
     assert (false.round, false.provable) == (1, False)
+
+
+def test_a_merge_whose_updates_are_on_their_way_again_is_not_given_up(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They could not be had once; while they are looked for again, nobody can say that it is false."""
+    monkeypatch.setattr("protocol.content.unhurried.WAIT_SECONDS", 0.02)
+    monkeypatch.setattr("protocol.content.unhurried.STALE_SECONDS", 0.0)
+    scene.merge(1)
+    hidden = scene.hide(1, 12)
+    with pytest.raises(ContentError):
+        scene.checks.holds(1)
+    scene.checks.uncheckable(1, 20, scene.now + 20)
+    assert scene.checks.uncheckable(1, 20, scene.now + 21)
+    scene.daemon.search(hidden)
+    with pytest.raises(StillComing):
+        scene.checks.holds(1)
+    assert scene.checks.uncheckable(1, 20, scene.now + 22) is None
+    scene.daemon.found(hidden)
 
 
 def test_whoever_can_get_nothing_blames_itself(scene: Scene) -> None:

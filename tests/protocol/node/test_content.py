@@ -102,6 +102,25 @@ def test_every_pin_is_tried_before_any_is_called_missing(
     settled(lambda: set(all_pinned(content, [first, second]) or ()) == {first, second})
 
 
+def test_what_nobody_serves_is_asked_for_once_a_round_of_tries(
+    content: JobContent, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its search would stand in the way of the others for ever."""
+    monkeypatch.setattr("protocol.content.unhurried.WAIT_SECONDS", 0.02)
+    monkeypatch.setattr("protocol.content.unhurried.STALE_SECONDS", 0.0)
+    asked: list[bytes] = []
+    pin = daemon.pin
+    monkeypatch.setattr(daemon, "pin", lambda digest: (asked.append(digest), pin(digest)))
+    gone, late = vectors.reference(a_vector()), vectors.reference(a_vector(1))
+    daemon.search(late.cid)
+    settled(lambda: all_pinned(content, [gone, late]) is None and gone in content._unserved)
+    for _ in range(5):
+        assert all_pinned(content, [gone, late]) is None
+    assert asked.count(gone.cid) == 1
+    daemon.found(late.cid)
+    settled(lambda: set(all_pinned(content, [gone, late]) or ()) == {gone, late})
+
+
 def all_pinned(content: JobContent, refs: list[VectorRef]) -> list[VectorRef] | None:
     """What is missing; None while that is not known."""
     try:

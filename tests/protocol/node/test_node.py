@@ -14,7 +14,15 @@ import pytest
 from protocol.chain.enums import JobStatus
 from protocol.content import vectors
 from protocol.content.spool import Spool
-from protocol.errors import ChainError, ChainUnreachable, ContentUnavailable, NodeError, NotFinite, SalusError
+from protocol.errors import (
+    ChainError,
+    ChainUnreachable,
+    ContentUnavailable,
+    NodeError,
+    NotFinite,
+    SalusError,
+    StillComing,
+)
 from protocol.node import node as node_module
 from protocol.node.node import JOURNAL, SPOOL, Node
 from protocol.node.policy import EXAMPLE
@@ -84,6 +92,17 @@ def test_a_job_that_fails_is_tried_again_and_never_left(node: Quiet, error: Salu
     node.workers[JOB] = worker(error)
     assert not node._work(node.workers[JOB])
     assert JOB in node.workers and JOB not in node._ended and JOB in node._again_at
+
+
+def test_what_is_still_coming_is_no_line_in_the_log(node: Quiet, caplog: pytest.LogCaptureFixture) -> None:
+    """Content that takes long is asked for every two seconds; that it could not be had is said, once."""
+    for outcome in (
+        ContentUnavailable("Nobody serves it."),
+        StillComing("Being fetched."),
+        ContentUnavailable("Nobody serves it."),
+    ):
+        node._work(worker(outcome))
+    assert [record.message for record in caplog.records] == [f"job {JOB}: Nobody serves it."]
 
 
 def test_a_chain_that_is_gone_is_the_nodes_trouble_not_the_jobs(node: Quiet) -> None:
