@@ -9,6 +9,7 @@ SalusError
 │       ├── NotFinite         NaN or infinity
 │       └── WrongLength       a vector of another length than the model's
 ├── DataUnavailable           a public data set can not be had
+├── MissingLibrary            a library of the system is not installed
 ├── AccountError              no such keystore, or a wrong password
 ├── ChainError
 │   ├── ChainUnreachable      no node answers
@@ -83,6 +84,10 @@ class WrongLength(LearningError):
 
 class DataUnavailable(SalusError):
     """A public data set can not be had."""
+
+
+class MissingLibrary(SalusError):
+    """A library of the system is not installed."""
 
 
 class AccountError(SalusError):

@@ -12,6 +12,8 @@ from typing import Protocol
 
 import numpy as np
 
+from protocol.errors import MissingLibrary
+
 #: Around what the detector finds: glyphs reach a little beyond it.
 MARGIN_PIXELS = 3
 #: Three digits at most, and a unit or the look of a scale: four digits could be a year, two decimals a day and month.
@@ -87,11 +89,17 @@ class TextFinder(Protocol):
 
 
 class RapidOcr:
-    """By rapidocr-onnxruntime. ``threads``: of the processor, for one picture."""
+    """By rapidocr-onnxruntime. ``threads``: of the processor, for one picture. Raises MissingLibrary."""
 
     def __init__(self, threads: int = 1) -> None:
-        from rapidocr_onnxruntime import RapidOCR
-
+        try:
+            from rapidocr_onnxruntime import RapidOCR
+        except ImportError as error:
+            # OpenCV's package leaves OpenGL to the system.
+            raise MissingLibrary(
+                f"What finds text in pictures cannot be loaded: {error}.",
+                "If it names libGL.so.1, install that (on Debian and Ubuntu the package libgl1).",
+            ) from error
         self._engine = RapidOCR(intra_op_num_threads=threads, text_score=0.0)
 
     def find(self, picture: np.ndarray) -> list[Found]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from io import BytesIO
 
 import numpy as np
@@ -12,7 +13,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import pixel_array
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
-from protocol.errors import Unclean
+from protocol.errors import MissingLibrary, Unclean
 from protocol.imaging.deidentify import Clean, deidentify
 from protocol.imaging.text import Box, Found, RapidOcr
 from tests.protocol.imaging.made import (
@@ -241,3 +242,9 @@ def test_measurements(text: str) -> None:
 )
 def test_what_is_no_measurement(text: str) -> None:
     assert not Found(Box(0, 0, 1, 1), text).is_measurement
+
+
+def test_a_missing_library_of_the_system_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rapidocr_onnxruntime", None)
+    with pytest.raises(MissingLibrary, match="libgl1"):
+        RapidOcr()
