@@ -72,11 +72,11 @@ else
 endif
 
 .PHONY: unit-test
-unit-test:
+unit-test: setup
 	@$(PYTHON) -m pytest -n 2 --dist loadfile tests/protocol
 
 .PHONY: integration-test
-integration-test:
+integration-test: setup
 	@$(PYTHON) -m pytest tests/integration
 
 # forge counts runs by test: one half has the mean, the other the median. The short form belongs to `make test`.

@@ -54,7 +54,7 @@ def deidentify(session: Session, sources: tuple[Path, ...], into: Path) -> Resul
     found = list(_files(sources, into))
     if not found:
         raise DataError("There is no file in what was given.", "Give DICOM files, or folders that hold some.")
-    pseudonyms = Pseudonyms(_secret(session.settings.home))
+    pseudonyms = Pseudonyms.open(session.settings.home / SECRET)
     into.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     with working("Loading the models that find text") as work:
@@ -82,27 +82,18 @@ def _files(sources: tuple[Path, ...], into: Path) -> Iterator[Path]:
                 yield path
 
 
-def _secret(home: Path) -> bytes:
-    """The hospital's secret for pseudonyms; drawn when there is none yet."""
-    import secrets
-
-    from protocol.data import files
-    from protocol.imaging.pseudonyms import SECRET_BYTES
-
-    path = home / SECRET
-    if not path.exists():
-        home.mkdir(parents=True, exist_ok=True)
-        files.write_new(path, secrets.token_bytes(SECRET_BYTES))
-    return files.read(path)
-
-
 def _write(folder: Path, cleaned: Clean) -> Path:
     """The same instance twice is one file; two that share a UID and differ are refused."""
     from protocol.data import files
 
     path = folder / f"{cleaned.uid}.dcm"
     if not path.exists():
-        files.replace(path, cleaned.content)
+        try:
+            files.replace(path, cleaned.content)
+        except OSError as error:
+            raise DataError(
+                f"{path} cannot be written: {error.strerror}.", "Make room, and run it again."
+            ) from error
     elif files.read(path) != cleaned.content:
         raise DataError(
             f"{path} is there already with other content.",

@@ -8,8 +8,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import secrets
 from datetime import date, timedelta
+from pathlib import Path
+from typing import Self
 
+from protocol.data import files
 from protocol.errors import InvalidInput
 
 SECRET_BYTES = 32
@@ -29,6 +33,15 @@ class Pseudonyms:
         if len(secret) != SECRET_BYTES:
             raise InvalidInput(f"A secret for pseudonyms has {SECRET_BYTES} bytes, not {len(secret)}.")
         self._secret = secret
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Those of a secret in a file (mode 0600), which is drawn when it is not there yet. Raises DataError,
+        InvalidInput and `OSError`."""
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            files.write_new(path, secrets.token_bytes(SECRET_BYTES))
+        return cls(files.read(path))
 
     def patient(self, patient_id: str, issuer: str = "") -> str:
         """The pseudonym of a patient, 16 characters A to Z and 2 to 7: for PatientID (LO) and PatientName (PN)."""

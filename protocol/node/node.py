@@ -67,9 +67,9 @@ LOOK_SECONDS = 1.0
 BACKOFF_SECONDS = 2.0
 RECONSIDER_SECONDS = 15.0
 LONGEST_SECONDS = 240.0
-SEARCH_SECONDS = 1.0
 # A spec is one block: who serves it answers soon.
 SPEC_SECONDS = 5.0
+SEARCH_SECONDS = 1.0
 # Tries at content that nobody serves once its job has ended, each after twice as long as the one before.
 KEEP_TRIES = 8
 JOURNAL = "journal"

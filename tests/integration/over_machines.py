@@ -116,7 +116,19 @@ def test_one_is_cut_off_and_comes_back_and_one_is_slow(network: Network) -> None
         site.start(stage)
     stage.wait_until(lambda: stage.job(job_id).round == 2, 300, "round 2")
 
+    # An update that nobody could fetch any more would be dropped, and its hospital's bond with it.
+    stage.freeze(sites[0].actor)
+    stage.wait_until(
+        lambda: _only_missing(stage, job_id) == _bit(stage, sites[0].actor, job_id),
+        120,
+        "the updates of three",
+    )
+    for site in (sites[2], sites[3]):
+        stage.wait_until(
+            lambda site=site: _updates(stage, job_id) <= site.pins(), 120, f"all updates at {site.actor.name}"
+        )
     lan.cut(victim.machine)
+    stage.thaw(sites[0].actor)
     missed = _goes_on_without(stage, victim.actor, job_id)
     stage.wait_until(
         lambda: stage.job(job_id).round > missed, 120, f"round {missed} without {victim.actor.name}"
@@ -147,20 +159,33 @@ def _bit(stage: Stage, actor: Actor, job_id: int) -> int:
     return 1 << stage.jobs.participant(job_id, actor.hospital_id).index
 
 
+def _only_missing(stage: Stage, job_id: int) -> int:
+    """The bits of those whose update the open attempt waits for."""
+    record = stage.jobs.round_of(job_id, stage.job(job_id).round)
+    return record.participants & ~record.submitted
+
+
+def _updates(stage: Stage, job_id: int) -> set[bytes]:
+    """The CIDs of the open attempt's updates."""
+    return {each.ref.cid for each in stage.record(job_id).round(stage.job(job_id).round).newest.updates}
+
+
 def _goes_on_without(stage: Stage, absent: Actor, job_id: int) -> int:
-    """Moves the chain's time over the deadlines that wait for a hospital, until a round's attempt leaves it out.
+    """Moves the chain's time over each deadline that waits for a hospital, once, until a round's attempt leaves it out.
     Returns that round."""
     bit = _bit(stage, absent, job_id)
-    deadline = time.monotonic() + 120
+    passed: set[tuple[int, int, int]] = set()
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         job = stage.job(job_id)
         record = stage.jobs.round_of(job_id, job.round)
         if not record.participants & bit:
             return job.round
-        if record.participants & ~record.submitted == bit:
-            stage.devnet.advance_time(PHASES.submit)
-        elif record.participants == record.submitted:
-            stage.devnet.advance_time(PHASES.merge)
+        missing = record.participants & ~record.submitted
+        waits = (job.round, record.attempt, missing)
+        if missing in (0, bit) and waits not in passed:
+            stage.devnet.advance_time(PHASES.submit if missing else PHASES.merge)
+            passed.add(waits)
         time.sleep(1)
     raise AssertionError(f"no attempt without {absent.name}\n{stage.scene()}")
 

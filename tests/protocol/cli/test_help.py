@@ -94,13 +94,14 @@ def test_each_example_parses(
     assert parsed(main, words[1:]) == path
 
 
-def parsed(command: click.Command, words: list[str]) -> tuple[str, ...]:
+def parsed(command: click.Command, words: list[str], parent: click.Context | None = None) -> tuple[str, ...]:
     """Parses words down to a command, without running it; the names of the commands on the way."""
-    ctx = command.make_context("salus", words, resilient_parsing=False)
+    # A command keeps the options for help of the first context it sees: they are the root's, through the parents.
+    ctx = command.make_context("salus", words, parent=parent)
     if not isinstance(command, click.Group):
         return ()
     name, following, rest = command.resolve_command(ctx, [*ctx._protected_args, *ctx.args])
-    return (name, *parsed(following, rest))
+    return (name, *parsed(following, rest, ctx))
 
 
 @pytest.mark.parametrize("noun", NOUNS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from protocol.cli import main
+from protocol.data import files
 from tests.protocol.imaging.made import PATIENT, file, instance, opened
 
 
@@ -90,3 +92,21 @@ def test_an_empty_folder_is_said(tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
     result = deidentify(tmp_path, tmp_path / "nothing")
     assert result.exit_code == 1 and "no file" in result.output
+
+
+def test_a_file_that_cannot_be_written_is_named_and_the_rest_goes_on(
+    tmp_path: Path, sent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (sent / "notes.txt").unlink()
+    real, full = files.replace, [OSError(errno.ENOSPC, "No space left on device")]
+
+    def replace(path: Path, content: bytes) -> None:
+        if full:
+            raise full.pop()
+        real(path, content)
+
+    monkeypatch.setattr(files, "replace", replace)
+    result = deidentify(tmp_path, sent, "--json")
+    said = json.loads(result.stdout)
+    assert result.exit_code == 1 and (said["clean"], said["unclean"]) == (1, 1)
+    assert "No space left on device" in str(said["instances"])

@@ -41,6 +41,7 @@ BURNED = {
         "4/14/2020",
     ],
     "ultrasound-multiframe.dcm": ["abcd", "20220930"],
+    "RGB_CINE.zip": ["ADL", "3030303030", "19860130", "20161007"],
     "GREYSCALE_CINE.zip": ["PATIENTFIVE", "10101010101", "19510829", "20170302"],
 }
 
