@@ -70,6 +70,14 @@ class Unclean(InvalidInput):
     """An image that cannot be de-identified with confidence. The message says why, and quotes no value of it."""
 
 
+class VaultError(SalusError):
+    """The hospital's store of instances cannot be opened, or what it holds was altered."""
+
+
+class GatewayError(SalusError):
+    """The gateway for devices cannot go on."""
+
+
 class LearningError(InvalidInput):
     """Numbers that cannot be trained on or merged."""
 

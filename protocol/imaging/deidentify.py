@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from protocol.imaging.headers import HeaderReport
 from protocol.imaging.pixels import PixelReport
 from protocol.imaging.profile import EDITION, PROFILE
 from protocol.imaging.pseudonyms import Pseudonyms
-from protocol.imaging.text import TextFinder
+from protocol.imaging.text import Box, TextFinder
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,11 @@ class Clean:
         }
 
 
-def deidentify(content: bytes, pseudonyms: Pseudonyms, finder: TextFinder) -> Clean:
+def deidentify(
+    content: bytes, pseudonyms: Pseudonyms, finder: TextFinder, regions: Sequence[Box] = ()
+) -> Clean:
     """De-identifies an ultrasound instance, a DICOM file as ``content``: attributes and pixels, all frames.
+    ``regions``: places of its pictures that a person reviewed, in place of those that it declares.
 
     Threads wait for one another: pydicom's settings are the process's own.
 
@@ -49,7 +53,7 @@ def deidentify(content: bytes, pseudonyms: Pseudonyms, finder: TextFinder) -> Cl
     with instances.in_silence():
         dataset = instances.read(content)
         try:
-            of_pixels = pixels.clean(dataset, finder)
+            of_pixels = pixels.clean(dataset, finder, regions)
             of_headers = headers.clean(dataset, pseudonyms)
             return Clean(
                 instances.write(dataset),

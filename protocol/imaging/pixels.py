@@ -6,6 +6,7 @@ for the boxes around text; a lossy encoding is decoded once, and never encoded a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from protocol.errors import Unclean
 from protocol.imaging.text import Box, Found, TextFinder, to_mask
 
 #: RegionSpatialFormat: 2D, M-mode, spectral, wave. Others are text and graphics of the device's own.
-_FORMATS = {1, 2, 3, 4}
+PICTURE_FORMATS = {1, 2, 3, 4}
 #: Frames of a cine in which text is looked for, beside the brightest of all frames at each place: evenly spread.
 SAMPLED_FRAMES = 3
 _GREY = {"MONOCHROME1", "MONOCHROME2"}
@@ -36,12 +37,13 @@ class PixelReport:
     kept_text: int
 
 
-def clean(dataset: FileDataset, finder: TextFinder) -> PixelReport:
-    """Blanks an instance's pixels in place, and stores them unencoded.
+def clean(dataset: FileDataset, finder: TextFinder, reviewed: Sequence[Box] = ()) -> PixelReport:
+    """Blanks an instance's pixels in place, and stores them unencoded. Regions that somebody ``reviewed`` go before
+    those that it declares.
 
-    Raises Unclean when it declares no region, or its pixels cannot be decoded.
+    Raises Unclean when it has no region, or its pixels cannot be decoded.
     """
-    inside, regions = _inside(dataset)
+    inside, regions = _reviewed(dataset, reviewed) if reviewed else _inside(dataset)
     _check_palette(dataset)
     frames = _decoded(dataset)
     photometric = str(dataset.PhotometricInterpretation)
@@ -68,6 +70,17 @@ def _whole(found: Found, inside: np.ndarray) -> Found:
     return found if inside[box.rows, box.columns].all() else Found(box, "")
 
 
+def _reviewed(dataset: FileDataset, regions: Sequence[Box]) -> tuple[np.ndarray, list[Box]]:
+    """As `_inside`, of regions that a person gave."""
+    inside = np.zeros((int(dataset.Rows), int(dataset.Columns)), bool)
+    boxes = sorted(box.within(inside.shape) for box in regions)
+    for box in boxes:
+        inside[box.rows, box.columns] = True
+    if not inside.any():
+        raise Unclean("The regions given for it lie outside of its pixels.")
+    return inside, boxes
+
+
 def _inside(dataset: FileDataset) -> tuple[np.ndarray, list[Box]]:
     """Which pixels may stay, bool[rows, columns]: those of a picture's region, and of no region of text or graphics."""
     shape = (int(dataset.Rows), int(dataset.Columns))
@@ -81,7 +94,7 @@ def _inside(dataset: FileDataset) -> tuple[np.ndarray, list[Box]]:
                 int(item.RegionLocationMaxY1) + 1,
             ).within(shape)
             if box.area:
-                (pictures if int(item.RegionSpatialFormat) in _FORMATS else others).append(box)
+                (pictures if int(item.RegionSpatialFormat) in PICTURE_FORMATS else others).append(box)
     except (AttributeError, TypeError, ValueError):
         raise Unclean("One of its ultrasound regions has no place.") from None
     inside = np.zeros(shape, bool)

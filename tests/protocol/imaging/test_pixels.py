@@ -149,6 +149,21 @@ def test_without_a_region_of_a_picture_it_is_kept_back(regions: list[Dataset]) -
         deidentify(file(instance(SequenceOfUltrasoundRegions=regions)), PSEUDONYMS, Says())
 
 
+def test_reviewed_regions_go_before_declared_ones() -> None:
+    pixels, reviewed = speckle(2), Box(50, 70, 90, 100)
+    for declared in ([], [region()]):
+        content = file(instance(pixels, SequenceOfUltrasoundRegions=declared))
+        cleaned = deidentify(content, PSEUDONYMS, Says(), [reviewed])
+        result = stored(cleaned)
+        assert np.array_equal(
+            result[:, reviewed.rows, reviewed.columns], pixels[:, reviewed.rows, reviewed.columns]
+        )
+        result[:, reviewed.rows, reviewed.columns] = 0
+        assert not result.any() and cleaned.pixels.regions == [reviewed]
+    with pytest.raises(Unclean, match="outside"):
+        deidentify(content, PSEUDONYMS, Says(), [Box(COLUMNS, 0, COLUMNS + 9, 9)])
+
+
 @pytest.mark.parametrize("size", [12, 16, 24, 36])
 @pytest.mark.parametrize("place", [(60, 80), (120, 140), (70, 195)])
 def test_planted_text_is_found(ocr: RapidOcr, size: int, place: tuple[int, int]) -> None:
