@@ -7,6 +7,7 @@ and work that died half-way can simply be done again. The command line and the d
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from protocol.chain.jobs import Jobs, Phases
 from protocol.chain.models import Models
 from protocol.chain.rewards import Rewards
 from protocol.content import canonical, digests, vectors
+from protocol.content.cid import digest_of
 from protocol.content.ipfs import Ipfs
 from protocol.content.vectors import VectorRef
 from protocol.data.dataset import Dataset
@@ -25,6 +27,12 @@ from protocol.errors import ContentError, InvalidInput, LearningError, Refused
 from protocol.learning import privacy, zoo
 from protocol.proposal import proposal_of
 from protocol.spec import JobSpec
+
+if TYPE_CHECKING:
+    from protocol.vault.images import ImageDataset
+
+    #: Of tables or of images.
+    HospitalDataset = Dataset | ImageDataset
 
 
 @dataclass(frozen=True)
@@ -41,30 +49,47 @@ class Match:
         return not self.reason
 
 
-def register_dataset(chain: Chain, ipfs: Ipfs, dataset: Dataset) -> Receipt:
+def register_dataset(chain: Chain, ipfs: Ipfs, dataset: HospitalDataset) -> Receipt:
     """Pins schema and evidence of an anonymised dataset and registers it, or appends it as the next version.
 
-    The dataset's manifest remembers its id, so that registering the same root twice is refused.
+    The dataset's manifest remembers its id, so that registering the same version twice is refused.
     """
-    datasets = Datasets(chain)
-    if dataset.dataset_id is not None and datasets.latest(dataset.dataset_id).root == dataset.root:
+    if is_newest(chain, dataset):
         raise InvalidInput(
             f"Dataset {dataset.dataset_id} is already registered with exactly these records.",
             "Nothing needs to be done.",
         )
-    version = Version(
-        root=dataset.root,
-        train_records=dataset.train_records,
-        held_out_records=dataset.held_out_records,
-        schema_digest=ipfs.add(canonical.dumps(dataset.schema.to_dict())),
-        profile=digests.profile_bytes(dataset.profile),
-        evidence_digest=ipfs.add(dataset.evidence()),
-    )
+    datasets, version = Datasets(chain), version_of(dataset)
+    for document in (canonical.dumps(dataset.schema.to_dict()), dataset.evidence()):
+        ipfs.add(document)
     if dataset.dataset_id is not None:
         return datasets.append(dataset.dataset_id, version)
     receipt = datasets.register(version)
     dataset.remember_id(receipt.event("DatasetVersionRegistered").args["datasetId"])
     return receipt
+
+
+def version_of(dataset: HospitalDataset) -> Version:
+    """What the chain gets of a dataset's version."""
+    return Version(
+        root=dataset.root,
+        train_records=dataset.train_records,
+        held_out_records=dataset.held_out_records,
+        schema_digest=dataset.schema.digest(),
+        profile=digests.profile_bytes(dataset.profile),
+        evidence_digest=digest_of(dataset.evidence()),
+    )
+
+
+def is_newest(chain: Chain, dataset: HospitalDataset) -> bool:
+    """Whether a dataset's version is the chain's newest, by its newest block."""
+    if dataset.dataset_id is None:
+        return False
+    datasets, version = Datasets(chain), version_of(dataset)
+    stored = datasets.version(dataset.dataset_id, datasets.version_count(dataset.dataset_id))
+    return stored.commitment == digests.dataset_commitment(
+        version.root, version.schema_digest, version.profile, version.evidence_digest
+    )
 
 
 def create_model(chain: Chain, ipfs: Ipfs, name: str, base: np.ndarray) -> tuple[int, VectorRef]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from protocol.content import vectors
 from protocol.content.ipfs import Ipfs
 from protocol.content.vectors import VectorRef
-from protocol.data.dataset import Dataset
 from protocol.data.splits import HELD_OUT, TRAIN
 from protocol.drafts import fresh_base
 from protocol.errors import InvalidInput
@@ -18,6 +18,10 @@ from protocol.learning import metrics, train, zoo
 from protocol.learning.merge import merge, quantise, weights
 from protocol.learning.metrics import Metrics
 from protocol.spec import JobSpec
+from protocol.vault.images import opened
+
+if TYPE_CHECKING:
+    from protocol.vault.store import Vault
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,13 @@ class DryRound:
     after: Metrics
 
 
-def dry_round(ipfs: Ipfs, spec: JobSpec, folder: Path) -> DryRound:
+def dry_round(ipfs: Ipfs, spec: JobSpec, folder: Path, vault: Vault | None = None) -> DryRound:
     """Trains, quantises and merges one round of ``spec`` on the dataset in ``folder``, as a node would.
 
-    Raises InvalidInput when the dataset has another schema, DataError, ContentError, LearningError.
+    ``vault``: opened, for a dataset of images. Raises InvalidInput when the dataset has another schema, DataError,
+    VaultError, ContentError, LearningError.
     """
-    dataset = Dataset.open(folder)
+    dataset = opened(folder, vault=vault)
     if dataset.schema.digest() != spec.schema_digest:
         raise InvalidInput(
             f"Dataset {folder.name} has another schema ({dataset.schema.name}) than the spec ({spec.schema.name}).",

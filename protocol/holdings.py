@@ -11,8 +11,9 @@ from protocol.content import canonical
 from protocol.content.cid import to_cid
 from protocol.content.ipfs import Ipfs
 from protocol.data.dataset import Dataset, RecordProof, verify_record
-from protocol.data.schema import DataSchema
+from protocol.data.images import Schema, schema_of
 from protocol.errors import ContentError, InvalidInput
+from protocol.vault import images
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class DatasetOverview:
     dataset_id: int
     hospital_id: int
     versions: list[Registered]
-    schema: DataSchema | None
+    schema: Schema | None
     problem: str
     consents: dict[int, Consent]
 
@@ -49,7 +50,7 @@ def datasets(chain: Chain, ipfs: Ipfs, hospital_id: int | None = None) -> list[D
     return found
 
 
-def registered_version(chain: Chain, dataset: Dataset) -> Registered:
+def registered_version(chain: Chain, dataset: Dataset | images.ImageDataset) -> Registered:
     """The version on the chain that a dataset folder is, its root recomputed from records and salts.
 
     Raises DataError when records, salts or splits were altered, InvalidInput when the chain has no such version.
@@ -66,7 +67,8 @@ def registered_version(chain: Chain, dataset: Dataset) -> Registered:
 def proven_version(chain: Chain, dataset_id: int, proof: RecordProof) -> Registered:
     """The version on the chain that a record is in. Raises InvalidInput when the proof fits none."""
     for each in reversed(Datasets(chain).versions(dataset_id)):
-        if verify_record(each.version.root, proof):
+        root = each.version.root
+        if verify_record(root, proof) or images.verify_record(root, proof):
             return each
     raise InvalidInput(
         f"The proof fits no version of dataset {dataset_id}: this record, with this salt, is not in it.",
@@ -84,8 +86,8 @@ def _live_consents(chain: Chain) -> dict[int, Consent]:
     }
 
 
-def _schema(ipfs: Ipfs, digest: bytes) -> tuple[DataSchema | None, str]:
+def _schema(ipfs: Ipfs, digest: bytes) -> tuple[Schema | None, str]:
     try:
-        return DataSchema.parse(canonical.loads(ipfs.fetch(digest, canonical.MAX_DOCUMENT_BYTES))), ""
+        return schema_of(canonical.loads(ipfs.fetch(digest, canonical.MAX_DOCUMENT_BYTES))), ""
     except (ContentError, InvalidInput) as error:
         return None, f"{to_cid(digest)}: {error.message}"

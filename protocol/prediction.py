@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from protocol.data.schema import DataSchema
 from protocol.data.table import read_csv
 from protocol.errors import InvalidInput
 from protocol.learning import metrics, zoo
@@ -16,8 +17,13 @@ def predictions(spec: JobSpec, state: np.ndarray, table: Path) -> np.ndarray:
     """Probabilities float64[n] (or float64[n, classes]) for the rows of a CSV table; it may lack the label column.
 
     ``state`` is int32[lanes]. The spec's schema encodes the table with the constants that every hospital used. Raises
-    DataError, WrongLength.
+    DataError, InvalidInput for a model of pictures, WrongLength.
     """
+    if not isinstance(spec.schema, DataSchema):
+        raise InvalidInput(
+            f"The model takes pictures ({spec.schema.name}), not a table.",
+            "Encode them with the spec's schema for `protocol.learning.metrics.predict`.",
+        )
     records = read_csv(table, spec.schema, labelled=False).records
     encoded, _ = spec.schema.encode(records)
     return metrics.predict(spec, state, encoded)

@@ -30,6 +30,7 @@ ENVIRONMENT = {
     "keystore": "SALUS_KEYSTORE",
     "confirmations": "SALUS_CONFIRMATIONS",
     "password_file": "SALUS_PASSWORD_FILE",
+    "vault_password_file": "SALUS_VAULT_PASSWORD_FILE",
 }
 _PATHS = ("deployment", "keystore", "password_file")
 _FIELDS = ("rpc_url", "ipfs_api", "confirmations", *_PATHS)
@@ -48,6 +49,7 @@ class Settings:
     keystore: Path
     confirmations: int
     password_file: Path | None
+    vault_password_file: Path | None
     _rpc_url: str | None
     _ipfs_api: str | None
     _deployment: Path | None
@@ -75,10 +77,11 @@ class Settings:
             confirmations=_confirmations(
                 values.get("confirmations", 0 if network == DEVNET else PUBLIC_CONFIRMATIONS)
             ),
-            password_file=Path(values["password_file"]) if "password_file" in values else None,
+            password_file=_path(values, "password_file"),
+            vault_password_file=_path(values, "vault_password_file"),
             _rpc_url=_url("rpc_url", values.get("rpc_url")),
             _ipfs_api=values.get("ipfs_api"),
-            _deployment=Path(values["deployment"]) if "deployment" in values else None,
+            _deployment=_path(values, "deployment"),
         )
 
     @property
@@ -162,6 +165,10 @@ def _network(home: Path, network: str, *, required: bool) -> dict[str, Any]:
             raise InvalidInput(f"{path}: {name} must be a text, not {value!r}.")
     # Absolute paths stay what they are.
     return {name: path.parent / value if name in _PATHS else value for name, value in found.items()}
+
+
+def _path(values: Mapping[str, Any], name: str) -> Path | None:
+    return Path(values[name]) if name in values else None
 
 
 def _confirmations(value: Any) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, ValidationError
 
 from protocol.content import canonical, cid
-from protocol.data.schema import DataSchema
+from protocol.data.images import ImageSchema, Schema, schema_of
 from protocol.errors import InvalidInput, SpecError
 
 PROTOCOL = "salus/1"
@@ -48,7 +48,13 @@ class ModelSpec:
     @property
     def outputs(self) -> int:
         """How many logits it gives for a record."""
-        return int(self.parameters["classes" if self.architecture == "cnn" else "outputs"])
+        return int(self.parameters["classes" if "classes" in self.parameters else "outputs"])
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one record."""
+        names = ("channels", "height", "width") if "channels" in self.parameters else ("inputs",)
+        return tuple(self.parameters[name] for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +84,29 @@ class OptimiserSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class AugmentSpec:
+    """How far a picture may be changed at random each time it is trained on. ``flip``: whether half of them are
+    mirrored left to right; ``shift``: share of the picture's sides by which it moves at most; ``rotate``: degrees;
+    ``zoom``: share of its size; ``contrast``: share by which its contrast changes, and of a deviation (``scale`` of the
+    schema) by which its brightness does."""
+
+    flip: bool = False
+    shift: float = 0.0
+    rotate: float = 0.0
+    zoom: float = 0.0
+    contrast: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingSpec:
-    """Local training of one round. The optimiser starts anew each round."""
+    """Local training of one round. The optimiser starts anew each round. ``augment`` is for pictures."""
 
     loss: str
     optimiser: OptimiserSpec
     batch_size: int
     local_epochs: int
     seed: int
+    augment: AugmentSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +189,7 @@ class JobSpec:
     model: ModelSpec
     base: BaseSpec
     state: StateSpec
-    schema: DataSchema
+    schema: Schema
     training: TrainingSpec
     rounds: int
     merge: MergeSpec
@@ -249,6 +270,7 @@ class JobSpec:
                 batch_size=training["batch_size"],
                 local_epochs=training["local_epochs"],
                 seed=training["seed"],
+                augment=_augment(training.get("augment")),
             ),
             rounds=document["rounds"],
             merge=MergeSpec(**{**document["merge"], "clip_norm": float(document["merge"]["clip_norm"])}),
@@ -336,15 +358,40 @@ def _check_sense(document: dict[str, Any]) -> None:
 def _check_model(spec: JobSpec) -> None:
     """That model, loss and data fit each other."""
     spec.model.check()
+    if spec.training.augment is not None and not isinstance(spec.schema, ImageSchema):
+        raise SpecError("training.augment", "it is for pictures; the data schema is of tables.")
+    if spec.training.augment is not None and spec.privacy.dp is not None:
+        raise SpecError("training.augment", "training with differential privacy does without.")
     outputs = spec.model.outputs
     if (spec.training.loss == "binary_cross_entropy") != (outputs == 1):
         raise SpecError("training.loss", f"{spec.training.loss} does not fit a model of {outputs} outputs.")
-    inputs = spec.model.parameters.get("inputs")
-    if inputs is not None and inputs != spec.schema.inputs:
+    if spec.model.input_shape == spec.schema.shape:
+        return
+    takes_pictures, of_pictures = len(spec.model.input_shape) > 1, isinstance(spec.schema, ImageSchema)
+    if takes_pictures != of_pictures:
         raise SpecError(
-            "model.parameters.inputs",
-            f"it is {inputs}; the data schema encodes a record as {spec.schema.inputs} numbers.",
+            "model.architecture",
+            f"a {spec.model.architecture} takes {'pictures' if takes_pictures else 'numbers'}; the data schema is of"
+            f" {'pictures' if of_pictures else 'tables'}.",
         )
+    if of_pictures:
+        channels, rows, columns = spec.schema.shape
+        raise SpecError(
+            "model.parameters",
+            f"the data schema has pictures of {channels} channel(s), {rows} rows and {columns} columns; the model takes"
+            " others.",
+        )
+    raise SpecError(
+        "model.parameters.inputs",
+        f"it is {spec.model.parameters['inputs']}; the data schema encodes a record as {spec.schema.inputs} numbers.",
+    )
+
+
+def _augment(document: dict[str, Any] | None) -> AugmentSpec | None:
+    if document is None:
+        return None
+    shares = {name: float(value) for name, value in document.items() if name != "flip"}
+    return AugmentSpec(flip=document.get("flip", False), **shares)
 
 
 def _privacy(document: dict[str, Any]) -> PrivacySpec:
@@ -355,9 +402,9 @@ def _privacy(document: dict[str, Any]) -> PrivacySpec:
     return PrivacySpec(document["mechanism"], DpSpec(unit=dp["unit"], accountant=dp["accountant"], **numbers))
 
 
-def _schema(document: dict[str, Any]) -> DataSchema:
+def _schema(document: dict[str, Any]) -> Schema:
     try:
-        return DataSchema.parse(document)
+        return schema_of(document)
     except InvalidInput as error:
         raise SpecError("data.schema", error.message, error.hint) from error
 

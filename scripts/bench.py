@@ -23,10 +23,12 @@ import bench_challenge
 import bench_eighteen
 import bench_flower
 import bench_gas
+import bench_imaging
 import bench_masks
 import bench_privacy
 import bench_rounds
 import bench_trace
+import bench_ultrasound
 from bench_stage import Stage
 from rich.console import Console
 
@@ -68,11 +70,15 @@ def main() -> None:
         bench_challenge.show(result["challenge"], console)
         result["eighteen"] = _timed(result, "eighteen", lambda: bench_eighteen.run(stage, data))
         bench_eighteen.show(result["eighteen"], console)
+    result["imaging"] = _timed(result, "imaging", lambda: bench_imaging.run(console.print))
+    bench_imaging.show(result["imaging"], console)
     try:
         result["accuracy"] = _timed(result, "accuracy", bench_accuracy.run)
         bench_accuracy.show(result["accuracy"], console)
         result["privacy"] = _timed(result, "privacy", bench_privacy.run)
         bench_privacy.show(result["privacy"], console)
+        result["ultrasound"] = _timed(result, "ultrasound", bench_ultrasound.run)
+        bench_ultrasound.show(result["ultrasound"], console)
     except DataUnavailable as missing:
         console.print(f"[yellow]No accuracy table: {missing}[/yellow]")
     REPORT.parent.mkdir(exist_ok=True)

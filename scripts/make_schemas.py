@@ -1,4 +1,5 @@
-"""Writes the packaged schemas: constants from the training records of each set's first hospital.
+"""Writes the packaged schemas: constants from the training records of each table's first hospital, and from a public
+set's training pictures.
 
 python scripts/make_schemas.py
 """
@@ -8,17 +9,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from protocol.data import breast_cancer, heart_disease
+from protocol.data import breast_cancer, breast_mnist, heart_disease
 
 FOLDER = Path(__file__).resolve().parents[1] / "protocol" / "data" / "schemas"
 
 
 def documents() -> dict[str, str]:
     """Text of each schema file by name."""
-    return {
-        f"{source.SCHEMA_NAME}.json": json.dumps(source.schema(source.load()).to_dict(), indent=2) + "\n"
-        for source in (heart_disease, breast_cancer)
-    }
+    schemas = [
+        *(source.schema(source.load()) for source in (heart_disease, breast_cancer)),
+        breast_mnist.schema(breast_mnist.load()["train"]),
+    ]
+    return {f"{schema.name}.json": json.dumps(schema.to_dict(), indent=2) + "\n" for schema in schemas}
 
 
 if __name__ == "__main__":

@@ -152,19 +152,42 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 
 def signing(command: F) -> F:
     """Options of a command that sends a transaction or signs: whose key, and how to open it."""
-    command = click.option(
+    return _account(_password_file(command), required=True, say="")
+
+
+def may_sign(command: F) -> F:
+    """As `signing`, for a command that does less without an account."""
+    return _account(_password_file(command), required=False, say=" Without it nothing goes on the chain.")
+
+
+def _account(command: F, required: bool, say: str) -> F:
+    return click.option(
+        "--account",
+        envvar="SALUS_ACCOUNT",
+        show_envvar=True,
+        required=required,
+        help=f"Who signs: the name or address of an account in the keystore.{say}",
+    )(command)
+
+
+def _password_file(command: F) -> F:
+    return click.option(
         "--password-file",
         type=EXISTING_FILE,
         envvar="SALUS_PASSWORD_FILE",
         show_envvar=True,
         help="File with the keystore's password in its first line. Without it the password is asked for.",
     )(command)
+
+
+def vault_password(command: F) -> F:
+    """Option of a command that opens the hospital's vault."""
     return click.option(
-        "--account",
-        envvar="SALUS_ACCOUNT",
+        "--vault-password-file",
+        type=EXISTING_FILE,
+        envvar="SALUS_VAULT_PASSWORD_FILE",
         show_envvar=True,
-        required=True,
-        help="Who signs: the name or address of an account in the keystore.",
+        help="File with the vault's password in its first line.",
     )(command)
 
 

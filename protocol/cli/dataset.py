@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from protocol.chain import duo
-from protocol.cli.arguments import EXISTING_FILE, ID, NEW_FILE, signing
+from protocol.cli.arguments import EXISTING_FILE, ID, NEW_FILE, signing, vault_password
 from protocol.cli.command import Group
 from protocol.cli.consent import permission_words, terms_document
 from protocol.cli.output import Result, done, facts, moment, next_commands, table, working
@@ -21,8 +21,13 @@ from protocol.errors import DataError
 if TYPE_CHECKING:
     from protocol.chain.client import Receipt
     from protocol.data.dataset import Dataset
+    from protocol.data.images import Schema
     from protocol.data.schema import DataSchema
     from protocol.holdings import DatasetOverview
+    from protocol.vault.evidence import Audit
+    from protocol.vault.images import ImageDataset
+    from protocol.vault.store import Vault
+    from protocol.withdrawal import ModelUse
 
 
 SHOWN_COLUMNS = 4
@@ -96,25 +101,26 @@ def register(
     """Check a CSV table against a schema, keep it salted in --home, and register its commitment on the chain.
 
     A column that looks like an identifier is refused by name, and so is a value that the schema does not allow. Without
-    CSV: register a dataset that is in --home already, because registering it failed half-way.
+    CSV: register a dataset that is in --home already, because it is of images (`salus vault dataset` makes those), or
+    because registering it failed half-way.
     """
     from protocol.chain.hospitals import Hospitals
     from protocol.client import register_dataset
-    from protocol.data.dataset import Dataset
     from protocol.data.preparing import prepare
+    from protocol.vault.images import opened
 
     if (csv is None) != (schema is None):
         raise click.UsageError(
             "CSV and --schema go together; give neither to register a dataset that is in --home."
         )
-    folder = _folder(session, name)
+    folder = dataset_folder(session, name)
     chain = session.chain_as(account, password_file)
     Hospitals(chain).require_operator()
     with working("Reading and salting records") as work:
         if csv is None:
-            made = Dataset.open(_existing(session, name))
+            made = opened(existing_dataset(session, name))
         else:
-            made = prepare(folder, _schema(schema), csv, held_out=held_out, seed=seed, patient=patient)
+            made = prepare(folder, _table_schema(schema), csv, held_out=held_out, seed=seed, patient=patient)
         work.say("Pinning schema and evidence, registering")
         receipt = register_dataset(chain, session.ipfs, made)
     return _registered(made, receipt)
@@ -144,26 +150,27 @@ def append(
 ) -> Result:
     """Add a table's records to a dataset and append the next version on the chain. Versions only append.
 
-    Without CSV: append what is in --home already, because appending it failed half-way.
+    Without CSV: append what is in --home already, because it is of images (`salus vault dataset` extends those), or
+    because appending it failed half-way.
     """
     from protocol.chain.hospitals import Hospitals
     from protocol.client import register_dataset
-    from protocol.data.dataset import Dataset
     from protocol.data.preparing import extend
+    from protocol.vault.images import ImageDataset, opened
 
-    folder = _existing(session, name)
-    if Dataset.open(folder).dataset_id is None:
+    folder = existing_dataset(session, name)
+    made = opened(folder)
+    if made.dataset_id is None:
         raise DataError(
             f"Dataset {name} is not registered yet.", f"Run `salus dataset register --name {name}` first."
         )
+    if csv is not None and isinstance(made, ImageDataset):
+        raise DataError(f"Dataset {name} is of images.", f"Run `salus vault dataset {name}` to extend it.")
     chain = session.chain_as(account, password_file)
     Hospitals(chain).require_operator()
     with working("Reading and salting records") as work:
-        made = (
-            Dataset.open(folder)
-            if csv is None
-            else extend(folder, csv, held_out=held_out, seed=seed, patient=patient)
-        )
+        if csv is not None:
+            made = extend(folder, csv, held_out=held_out, seed=seed, patient=patient)
         work.say("Pinning evidence, appending")
         receipt = register_dataset(chain, session.ipfs, made)
     return _registered(made, receipt)
@@ -223,14 +230,21 @@ def list_datasets(session: Session, hospital_id: int | None) -> Result:
 @click.option(
     "--proof", "proof_file", type=EXISTING_FILE, help="Verify one record's proof against the chain."
 )
+@vault_password
 @click.pass_obj
 def verify(
-    session: Session, name: str | None, prove: int | None, out: Path | None, proof_file: Path | None
+    session: Session,
+    name: str | None,
+    prove: int | None,
+    out: Path | None,
+    proof_file: Path | None,
+    vault_password_file: Path | None,
 ) -> Result:
-    """At the hospital: recompute a dataset's root. Anywhere: verify the proof of one record."""
+    """At the hospital: recompute a dataset's root, with the vault's password where it is of images. Anywhere: verify
+    the proof of one record."""
     from protocol.data import proofs
-    from protocol.data.dataset import Dataset
     from protocol.holdings import proven_version, registered_version
+    from protocol.vault.images import opened
 
     if (name is None) == (proof_file is None):
         raise click.UsageError("Give one of --name and --proof.")
@@ -254,7 +268,7 @@ def verify(
                 )
             ],
         )
-    made = Dataset.open(_existing(session, name))
+    made = opened(existing_dataset(session, name), vault=session.vault(vault_password_file))
     with working("Recomputing the root"):
         version = registered_version(session.chain, made)
     view: list[Any] = [
@@ -277,6 +291,59 @@ def verify(
         "proof": out,
     }
     return Result(document, view)
+
+
+@dataset.command(
+    examples=[
+        "salus --home /srv/salus dataset audit --name breast --vault-password-file pw",
+        "salus dataset audit --name breast --vault-password-file pw --offline --json",
+    ],
+)
+@name_option
+@vault_password
+@click.option("--offline", is_flag=True, help="Hold it against the folder alone, not against the chain.")
+@click.pass_obj
+def audit(session: Session, name: str, vault_password_file: Path | None, offline: bool) -> Result:
+    """At the hospital: make the evidence of an image dataset's latest version again, from the vault.
+
+    Every image is hashed, the root recomputed, a sample searched for text and attributes once more. The digest must be
+    the one that was made with the version and, where that is registered, the one on the chain. Another version of a
+    tool can change it too: what differs is named.
+    """
+    from protocol.holdings import registered_version
+    from protocol.vault import evidence
+
+    made, vault = _of_images(session, name, vault_password_file)
+    with working("Reading and hashing every image"):
+        found = evidence.audit(vault, made)
+    on_chain = None
+    if made.dataset_id is not None and not offline:
+        on_chain = registered_version(session.chain, made).version.evidence_digest
+    return _audited(made, found, on_chain)
+
+
+@dataset.command(
+    examples=[
+        "salus --home /srv/salus dataset uses --name breast --vault-password-file pw",
+        "salus dataset uses --name breast --vault-password-file pw --json",
+    ],
+)
+@name_option
+@vault_password
+@click.pass_obj
+def uses(session: Session, name: str, vault_password_file: Path | None) -> Result:
+    """List the models that learned from images of patients who withdrew since.
+
+    Those are the models of jobs that had pinned a version of the dataset from before the withdrawal, and the models
+    that go back to them. What they learned stays in them; a released one is withdrawn by a vote.
+    """
+    made, _ = _of_images(session, name, vault_password_file)
+    with working("Reading jobs and models"):
+        found = models_used(session, made, made.revoked())
+    return Result(
+        {"dataset_id": made.dataset_id, "revoked_versions": made.revoked(), "models": uses_document(found)},
+        [uses_view(found)],
+    )
 
 
 @dataset.command(
@@ -306,7 +373,7 @@ def backup(
     """Keep salts, commitments and keys in one encrypted file. Without its salts a dataset proves and trains no more."""
     from protocol.data.backup import backup as keep
 
-    folders = [_existing(session, name) for name in names] or _folders(session)
+    folders = [existing_dataset(session, name) for name in names] or _folders(session)
     password = session.password(f"Password for {target}", password_file, confirm=True)
     with working("Encrypting"):
         kept = keep(
@@ -353,11 +420,103 @@ def restore(session: Session, source: Path, password_file: Path | None) -> Resul
     )
 
 
+def models_used(session: Session, made: ImageDataset, versions: Sequence[int]) -> list[ModelUse]:
+    """The models that learned from some versions of a dataset folder. Raises ChainError, InvalidInput."""
+    from protocol.vault.images import ImageDataset
+    from protocol.withdrawal import models_that_used
+
+    if made.dataset_id is None:
+        return []
+    roots = [ImageDataset.open(made.folder, number).root for number in versions]
+    return models_that_used(session.chain, made.dataset_id, roots)
+
+
+def uses_document(found: list[ModelUse]) -> list[dict[str, Any]]:
+    """What `models_used` found, for --json."""
+    return [
+        {
+            "model_id": each.model_id,
+            "version": each.version,
+            "status": each.status.name.lower(),
+            "job_id": each.job_id,
+            "dataset_versions": each.dataset_versions,
+        }
+        for each in found
+    ]
+
+
+def uses_view(found: list[ModelUse]) -> Any:
+    """What `models_used` found, for people."""
+    return table(
+        ["Model", "Status", ">Job", "Learned from"],
+        (
+            (
+                f"{each.model_id}@{each.version}",
+                each.status.name.lower(),
+                each.job_id,
+                f"version {', '.join(map(str, each.dataset_versions))} of the dataset"
+                if each.dataset_versions
+                else "a model in this list",
+            )
+            for each in found
+        ),
+        empty="No model learned from a patient who has withdrawn.",
+    )
+
+
+def _of_images(session: Session, name: str, password_file: Path | None) -> tuple[ImageDataset, Vault]:
+    from protocol.cli.vault import open_vault
+    from protocol.vault.images import ImageDataset, opened
+
+    folder = existing_dataset(session, name)
+    if not isinstance(opened(folder), ImageDataset):
+        raise DataError(f"Dataset {name} is of a table.", f"Run `salus dataset verify --name {name}`.")
+    vault = open_vault(session, password_file)
+    return ImageDataset.open(folder, vault=vault), vault
+
+
+def _audited(made: ImageDataset, found: Audit, on_chain: bytes | None) -> Result:
+    ok = found.same and on_chain in (None, found.found)
+    if ok:
+        where = "and what the chain has" if on_chain else "and was not held against the chain"
+        head = done(f"The evidence of version {made.version} is what the vault gives, {where}.")
+    elif not found.same:
+        head = f"The evidence of version {made.version} differs in: {', '.join(found.differing)}."
+    else:
+        head = f"The evidence of version {made.version} is not what the chain has."
+    sample = found.document["sample"]
+    return Result(
+        {
+            "ok": ok,
+            "dataset_id": made.dataset_id,
+            "version": made.version,
+            "stated": found.stated,
+            "found": found.found,
+            "on_chain": on_chain,
+            "differing": found.differing,
+            "evidence": found.document,
+        },
+        [
+            head,
+            facts(
+                {
+                    "stated": to_cid(found.stated),
+                    "found": to_cid(found.found),
+                    "on the chain": to_cid(on_chain) if on_chain else "not asked, or not registered",
+                    "looked at again": f"{sample['instances']} images: text at {sample['text']} places,"
+                    f" {sample['outside']} not black beyond their regions, {sample['attributes']} attributes too many",
+                }
+            ),
+        ],
+        ok=ok,
+    )
+
+
 def _folders(session: Session) -> list[Path]:
     return sorted(path.parent for path in (session.settings.home / "datasets").glob("*/manifest.json"))
 
 
-def _folder(session: Session, name: str) -> Path:
+def dataset_folder(session: Session, name: str) -> Path:
     """The folder of a dataset of this home, there or not. Raises DataError for what is no name."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
         raise DataError(
@@ -367,32 +526,44 @@ def _folder(session: Session, name: str) -> Path:
     return session.settings.home / "datasets" / name
 
 
-def _existing(session: Session, name: str) -> Path:
-    folder = _folder(session, name)
+def existing_dataset(session: Session, name: str) -> Path:
+    """The folder of a dataset that this home has. Raises DataError."""
+    folder = dataset_folder(session, name)
     if not (folder / "manifest.json").is_file():
         known = ", ".join(each.name for each in _folders(session)) or "none"
         raise DataError(f"There is no dataset {name} in {session.settings.home}.", f"There is: {known}.")
     return folder
 
 
-def _schema(schema: str) -> DataSchema:
+def read_schema(schema: str) -> Schema:
     """A schema file, or else a packaged schema by name."""
     import json
 
-    from protocol.data.schema import DataSchema
+    from protocol.data.images import packaged, schema_of
 
     path = Path(schema)
     if not path.is_file():
-        return DataSchema.packaged(schema)
+        return packaged(schema)
     try:
-        return DataSchema.parse(json.loads(path.read_text(encoding="utf-8")))
+        return schema_of(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
         raise DataError(
             f"{path} is not JSON: {error}.", "A schema is a JSON object; `docs/PROTOCOL.md` says which."
         ) from error
 
 
-def _registered(made: Dataset, receipt: Receipt) -> Result:
+def _table_schema(schema: str) -> DataSchema:
+    from protocol.data.schema import DataSchema
+
+    read = read_schema(schema)
+    if not isinstance(read, DataSchema):
+        raise DataError(
+            f"The schema {read.name} is of images.", "Make their dataset with `salus vault dataset`."
+        )
+    return read
+
+
+def _registered(made: Dataset | ImageDataset, receipt: Receipt) -> Result:
     args = receipt.event("DatasetVersionRegistered").args
     return Result(
         {

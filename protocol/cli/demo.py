@@ -34,8 +34,10 @@ def demo(session: Session, out: Path | None) -> Result:
     from protocol.demo.story import Demo
 
     home = session.settings.home
-    report = Demo(home, Console(stderr=True), DemoData.find()).run()
-    document, picture = report.write(out or home)
+    folder = out or home
+    folder.mkdir(parents=True, exist_ok=True)
+    report = Demo(home, folder, Console(stderr=True), DemoData.find()).run()
+    document, picture = report.write(folder)
     version = f"{report.model_id}@{report.version}"
     return Result(
         {

@@ -496,7 +496,8 @@ def _dry_round(session: Session, spec: JobSpec, name: str) -> tuple[dict[str, An
     from protocol.dryrun import dry_round
 
     with working("Training one round here"):
-        found = dry_round(session.ipfs, spec, session.settings.home / "datasets" / name)
+        folder = session.settings.home / "datasets" / name
+        found = dry_round(session.ipfs, spec, folder, session.vault(None))
     rows = [
         ("before", found.before.loss, found.before.correct, found.before.total),
         ("after", found.after.loss, found.after.correct, found.after.total),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from protocol.cli.arguments import EXISTING_FILE, signing
+from protocol.cli.arguments import EXISTING_FILE, signing, vault_password
 from protocol.cli.command import Group, log_in_json
 from protocol.cli.output import PRIVACY_NONE, Result, done, facts, table
 from protocol.cli.session import Session
@@ -39,9 +39,11 @@ def node() -> None:
     examples=[
         "salus --home /srv/salus node run --account cleveland-operator --policy policy.json --password-file pw",
         "salus node run --account cleveland-operator --policy policy.json --until-idle",
+        "salus node run --account cleveland-operator --policy policy.json --vault-password-file pw",
     ],
 )
 @signing
+@vault_password
 @click.option(
     "--policy", "policy_file", type=EXISTING_FILE, required=True, help="The hospital's admission policy."
 )
@@ -59,6 +61,7 @@ def run(
     session: Session,
     account: str,
     password_file: Path | None,
+    vault_password_file: Path | None,
     policy_file: Path,
     until_idle: bool,
     metrics_port: int | None,
@@ -67,17 +70,17 @@ def run(
     """Run the node until Ctrl-C or SIGTERM. It may be killed at any point and started again.
 
     Needs outbound connections only, and opens no port unless it is told to serve metrics. Datasets, journal and status
-    lie in --home. A job with privacy: none is joined only if the policy allows that mechanism in so many words; its
-    updates then lie unmasked on IPFS.
+    lie in --home. A dataset of images takes part only when the vault that holds them is opened. A job with privacy:
+    none is joined only if the policy allows that mechanism in so many words; its updates then lie unmasked on IPFS.
     """
     from protocol.node.metrics import Endpoint
     from protocol.node.node import Node
     from protocol.node.policy import Policy
 
     policy = Policy.load(policy_file)
-    signer = session.signer(account, password_file)
+    signer, vault = session.signer(account, password_file), session.vault(vault_password_file)
     started = _once_the_chain_answers(
-        lambda: Node(session.chain.with_signer(signer), session.ipfs, session.settings.home, policy)
+        lambda: Node(session.chain.with_signer(signer), session.ipfs, session.settings.home, policy, vault)
     )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

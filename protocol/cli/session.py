@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from protocol.chain.client import Chain
     from protocol.content.ipfs import Ipfs
     from protocol.devnet import Devnet
+    from protocol.vault.store import Vault
 
 
 class Session:
@@ -71,6 +72,15 @@ class Session:
         """An account of the keystore, opened. Raises AccountError."""
         self.keystore.find(account)
         return self.keystore.unlock(account, self.password(f"Password of account {account}", password_file))
+
+    def vault(self, password_file: Path | None) -> Vault | None:
+        """The vault of this home, opened with a password of the file, else of the environment's; None without either.
+
+        Raises VaultError when there is none, AccountError for a wrong password."""
+        from protocol.vault.store import Vault
+
+        file = password_file or self.settings.vault_password_file
+        return Vault.open(self.settings.home, read_file(file)) if file else None
 
     def password(self, question: str, password_file: Path | None, *, confirm: bool = False) -> str:
         """From the given file, else the network's, else typed at a terminal and not shown. Raises AccountError."""

@@ -27,6 +27,9 @@ _NONCE_BYTES = 12
 _SCRYPT_N = 2**17
 _DATASET_FILES = (MANIFEST, "schema.json", "salts.bin", "splits.bin", "split.key")
 _RECORDS = "records.jsonl"
+# Of images, see protocol/vault/images.py: what is in its folders comes with it, but for the tree, which is made anew.
+_IMAGE_FILES = (MANIFEST, "schema.json", "split.key")
+_IMAGE_FOLDERS = ("members", "evidence")
 # Not every dataset has them. The ledger is protocol/node/epsilon_ledger.py's.
 _DATASET_FILES_IF_THERE = (PATIENTS, "epsilon.jsonl")
 _DATASETS = "datasets"
@@ -43,8 +46,8 @@ def backup(
 ) -> list[str]:
     """Writes dataset folders and a keystore folder into one encrypted file (mode 0600); returns the names within.
 
-    Records go in only with `records`; salts, splits and commitments always do. Raises `DataError` when the file exists,
-    there is nothing to keep, or the password is empty.
+    Records go in only with `records`; salts, splits and commitments always do. Images are the vault's. Raises
+    `DataError` when the file exists, there is nothing to keep, or the password is empty.
     """
     if not password:
         raise DataError("A back-up needs a password.")
@@ -111,7 +114,7 @@ def restore(source: Path, password: str, home: Path) -> list[Path]:
 
 def _files(datasets: Sequence[Path], keystore: Path | None, records: bool) -> Iterator[tuple[str, Path]]:
     for folder in datasets:
-        for name in (*_DATASET_FILES, *([_RECORDS] if records else [])):
+        for name in _names(folder, records):
             yield f"{_DATASETS}/{folder.name}/{name}", folder / name
         for name in _DATASET_FILES_IF_THERE:
             if (folder / name).exists():
@@ -119,6 +122,13 @@ def _files(datasets: Sequence[Path], keystore: Path | None, records: bool) -> It
     if keystore is not None:
         for path in sorted(keystore.glob("*.json")):
             yield f"{_KEYSTORE}/{path.name}", path
+
+
+def _names(folder: Path, records: bool) -> list[str]:
+    if not (folder / _IMAGE_FOLDERS[0]).is_dir():
+        return [*_DATASET_FILES, *([_RECORDS] if records else [])]
+    within = [path for each in _IMAGE_FOLDERS for path in sorted((folder / each).iterdir())]
+    return [*_IMAGE_FILES, *(path.relative_to(folder).as_posix() for path in within)]
 
 
 def _place(home: Path, name: str) -> Path:

@@ -13,25 +13,20 @@ from __future__ import annotations
 
 import json
 import math
-import operator
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import numpy as np
 
 from protocol.content import canonical
 from protocol.content.cid import digest_of
-from protocol.data.identifiers import reason_against_name
+from protocol.data import documents
 from protocol.errors import DataError
 
 MAX_COLUMNS = 4096
 MAX_LEVELS = 256
-
-_COMPARISONS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le, "==": operator.eq}
-_POSITIVE = re.compile(r"(>=|<=|==|>|<) (-?\d+(?:\.\d+)?)")
 
 
 @dataclass(frozen=True)
@@ -60,38 +55,26 @@ class DataSchema:
     @classmethod
     def parse(cls, document: Any) -> Self:
         """The schema in a JSON document. Raises `DataError` that says where it is wrong."""
-        schema = _fields(document, "schema", "kind", "name", "columns", "label")
-        if schema["kind"] != "tabular":
-            raise DataError(f"Schema: kind is {schema['kind']!r}.", "This version knows tabular data.")
+        schema = documents.of_kind(document, "tabular", "name", "columns", "label")
         columns = schema["columns"]
         if not isinstance(columns, list) or not 0 < len(columns) <= MAX_COLUMNS:
-            _wrong("columns", f"must be a list of 1 to {MAX_COLUMNS}")
-        label = _fields(schema["label"], "label", "name", "positive")
-        if not isinstance(label["positive"], str) or not _POSITIVE.fullmatch(label["positive"]):
-            _wrong("label.positive", 'must be a comparison with a number, such as "> 0"')
+            documents.wrong("columns", f"must be a list of 1 to {MAX_COLUMNS}")
+        label, positive = documents.label(schema["label"])
         parsed = cls(
-            name=_name(schema["name"], "name"),
+            name=documents.text(schema["name"], "name"),
             columns=tuple(_column(each, f"columns.{index}") for index, each in enumerate(columns)),
-            label=_name(label["name"], "label.name"),
-            positive=label["positive"],
+            label=label,
+            positive=positive,
         )
-        names = parsed.names
-        for name in names:
-            if reason := reason_against_name(name):
-                _wrong(f"column {name!r}", f"{reason}, and identifiers have no place in a schema")
-        if len(set(names)) != len(names):
-            _wrong("columns", "two have the same name")
+        documents.refuse_identifiers(parsed.names)
+        if len(set(parsed.names)) != len(parsed.names):
+            documents.wrong("columns", "two have the same name")
         return parsed
 
     @classmethod
     def packaged(cls, name: str) -> Self:
         """The schema of this name that comes with Salus. Raises `DataError` that lists those there are."""
-        if name not in packaged_names():
-            raise DataError(
-                f"There is no packaged schema {name!r}.", f"There are: {', '.join(packaged_names())}."
-            )
-        text = resources.files("protocol").joinpath(f"data/schemas/{name}.json").read_text(encoding="utf-8")
-        return cls.parse(json.loads(text))
+        return cls.parse(packaged_document(name))
 
     def to_dict(self) -> dict[str, Any]:
         """The document of which `parse` makes the same schema."""
@@ -115,6 +98,11 @@ class DataSchema:
     def inputs(self) -> int:
         """Width of an encoded record."""
         return sum(column.inputs for column in self.columns)
+
+    @property
+    def shape(self) -> tuple[int]:
+        """Of an encoded record."""
+        return (self.inputs,)
 
     def check(self, record: Mapping[str, Any], where: str) -> None:
         """Raises `DataError` naming `where` and the column, never the value, unless `record` has exactly the schema's
@@ -141,19 +129,13 @@ class DataSchema:
         for index, record in enumerate(records):
             self.check(record, f"Record {index}")
         parts = [self._encoded(column, records) for column in self.columns]
-        compare, bound = self._positive_test()
-        labels = np.array([compare(record[self.label], bound) for record in records], np.float32)
+        labels = np.array([self.is_positive(record) for record in records], np.float32)
         encoded = np.concatenate(parts, axis=1) if records else np.empty((0, self.inputs))
         return encoded.astype(np.float32), labels
 
     def is_positive(self, record: Mapping[str, Any]) -> bool:
         """Whether a record's label is positive."""
-        compare, bound = self._positive_test()
-        return bool(compare(record[self.label], bound))
-
-    def _positive_test(self) -> tuple[Any, float]:
-        sign, bound = self.positive.split(" ")
-        return _COMPARISONS[sign], float(bound)
+        return documents.holds(self.positive, record[self.label])
 
     @staticmethod
     def _encoded(column: Column, records: Sequence[Mapping[str, Any]]) -> np.ndarray:
@@ -161,6 +143,16 @@ class DataSchema:
         if column.levels:
             values = (values == np.array(column.levels[1:])).astype(np.float64)
         return (values - np.array(column.centre)) / np.array(column.scale)
+
+
+def packaged_document(name: str) -> Any:
+    """The document of the schema of this name. Raises `DataError` that lists those there are."""
+    if name not in packaged_names():
+        raise DataError(
+            f"There is no packaged schema {name!r}.", f"There are: {', '.join(packaged_names())}."
+        )
+    text = resources.files("protocol").joinpath(f"data/schemas/{name}.json").read_text(encoding="utf-8")
+    return json.loads(text)
 
 
 def packaged_names() -> list[str]:
@@ -191,27 +183,27 @@ def fitted(name: str, columns: Mapping[str, Sequence[float]], label: str, positi
 
 def _column(document: Any, path: str) -> Column:
     if not isinstance(document, dict) or document.get("type") not in ("number", "category"):
-        _wrong(path, 'must be an object whose type is "number" or "category"')
+        documents.wrong(path, 'must be an object whose type is "number" or "category"')
     if document["type"] == "number":
-        column = _fields(document, path, "name", "type", "centre", "scale")
+        column = documents.fields(document, path, "name", "type", "centre", "scale")
         levels: tuple[float, ...] = ()
         centre, scale = [column["centre"]], [column["scale"]]
     else:
-        column = _fields(document, path, "name", "type", "levels", "centre", "scale")
-        levels = _numbers(column["levels"], f"{path}.levels")
+        column = documents.fields(document, path, "name", "type", "levels", "centre", "scale")
+        levels = documents.numbers(column["levels"], f"{path}.levels")
         if not 2 <= len(levels) <= MAX_LEVELS or list(levels) != sorted(set(levels)):
-            _wrong(f"{path}.levels", f"must be 2 to {MAX_LEVELS} numbers, rising")
+            documents.wrong(f"{path}.levels", f"must be 2 to {MAX_LEVELS} numbers, rising")
         centre, scale = column["centre"], column["scale"]
     made = Column(
-        _name(column["name"], f"{path}.name"),
+        documents.text(column["name"], f"{path}.name"),
         levels,
-        _numbers(centre, f"{path}.centre"),
-        _numbers(scale, f"{path}.scale"),
+        documents.numbers(centre, f"{path}.centre"),
+        documents.numbers(scale, f"{path}.scale"),
     )
     if len(made.centre) != max(len(levels) - 1, 1) or len(made.scale) != len(made.centre):
-        _wrong(path, "needs a centre and a scale for each level but the first")
+        documents.wrong(path, "needs a centre and a scale for each level but the first")
     if min(made.scale) <= 0:
-        _wrong(f"{path}.scale", "must be above zero")
+        documents.wrong(f"{path}.scale", "must be above zero")
     return made
 
 
@@ -225,38 +217,3 @@ def _column_document(column: Column) -> dict[str, Any]:
         "centre": list(column.centre),
         "scale": list(column.scale),
     }
-
-
-def _fields(document: Any, path: str, *names: str) -> dict[str, Any]:
-    if not isinstance(document, dict):
-        _wrong(path, "must be an object")
-    if missing := [name for name in names if name not in document]:
-        _wrong(path, f"lacks {missing[0]!r}")
-    if unknown := sorted(set(document) - set(names)):
-        _wrong(path, f"has an unknown field {unknown[0]!r}")
-    return document
-
-
-def _name(value: Any, path: str) -> str:
-    if (
-        not isinstance(value, str)
-        or not 0 < len(value) <= 128
-        or not value.isprintable()
-        or value != value.strip()
-    ):
-        _wrong(path, "must be a text of 1 to 128 printable characters")
-    return value
-
-
-def _numbers(values: Any, path: str) -> tuple[float, ...]:
-    good = isinstance(values, list) and all(
-        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        for value in values
-    )
-    if not good:
-        _wrong(path, "must hold finite numbers only")
-    return tuple(values)
-
-
-def _wrong(path: str, reason: str) -> NoReturn:
-    raise DataError(f"Schema, {path}: {reason}.")

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from protocol.chain.client import Chain
 from protocol.chain.events import Event
+from protocol.demo.ultrasound import UltrasoundResult
 
 matplotlib.use("Agg")
 
@@ -71,6 +72,7 @@ class DemoReport:
     predictions: int
     predictions_right: int
     seconds: float
+    ultrasound: UltrasoundResult | None = None
 
     def write(self, folder: Path) -> tuple[Path, Path]:
         """Writes ``report.json`` and ``learning-curves.png``; returns their paths."""
@@ -157,6 +159,17 @@ class DemoReport:
         )
         self._show_payments(console)
         self._show_gas(console)
+        if self.ultrasound:
+            self._show_ultrasound(console, self.ultrasound)
+
+    def _show_ultrasound(self, console: Console, found: UltrasoundResult) -> None:
+        table = Table(title=f"Ultrasound at {found.hospital}", title_justify="left", show_header=False)
+        table.add_row("sent now", str(found.sent))
+        table.add_row("clean in the vault", str(found.clean))
+        for reason, count in found.kept_back.items():
+            table.add_row(f"in quarantine: {reason}", str(count))
+        table.add_row(f"versions of dataset {found.dataset_id}", ", ".join(map(str, found.versions)))
+        console.print(table)
 
     def _show_payments(self, console: Console) -> None:
         table = Table(title=f"Who was paid what ({self.reward_token})", title_justify="left")

@@ -1,4 +1,4 @@
-"""The stage of the demonstration: the development network, its people, and a node process for each hospital."""
+"""The stage of the demonstration: the development network, its people, and the processes of each hospital."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from protocol.chain.accounts import Signer
 from protocol.chain.client import Chain
@@ -29,11 +31,13 @@ from protocol.spec import JobSpec
 GAS_MONEY_WEI = 10**18
 STOP_SECONDS = 20
 LOG_LINES = 5
+BATCH_INSTANCES, BATCH_SECONDS, MIN_PATIENTS = 30, 8, 5
+POLL_SECONDS = 0.1
 
 
 @dataclass
 class HospitalActor:
-    """One hospital of the demonstration: its accounts, its home, its node."""
+    """One hospital of the demonstration: its accounts, its home, and its node or gateway with what that writes."""
 
     name: str
     home: Path
@@ -45,6 +49,7 @@ class HospitalActor:
     hospital_id: int = 0
     consent_id: int = 0
     process: subprocess.Popen[bytes] | None = None
+    log: Path = Path()
 
     def status(self) -> dict:
         """What its node last said of itself."""
@@ -70,7 +75,7 @@ class Stage:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop_nodes()
+        self._stop_processes()
         self.devnet.down()
 
     def address(self, name: str) -> str:
@@ -122,15 +127,44 @@ class Stage:
             min_check_seconds=1,
         )
         (actor.home / "policy.json").write_text(json.dumps(policy.as_dict(), indent=2))
+        actor.process = self._start(
+            actor,
+            "node.log",
+            *("node", "run", "--account", f"{actor.name}-operator", "--until-idle"),
+            *("--policy", str(actor.home / "policy.json")),
+        )
+
+    def start_gateway(self, actor: HospitalActor) -> dict[str, Any]:
+        """Starts a hospital's gateway on a free port; what it says of itself once it listens."""
+        actor.process = self._start(
+            actor,
+            "gateway.log",
+            *("gateway", "run", "--port", "0", "--account", f"{actor.name}-operator"),
+            *("--vault-password-file", str(self.devnet.accounts.password_file)),
+            # The demonstration has seconds for what a hospital has hours for.
+            *("--batch-instances", str(BATCH_INSTANCES), "--batch-seconds", str(BATCH_SECONDS)),
+            *("--min-patients", str(MIN_PATIENTS)),
+        )
+        while True:
+            self.require_running(actor)
+            try:
+                said = json.loads((actor.home / "gateway" / "status.json").read_text())
+            except FileNotFoundError:
+                said = {}
+            if said.get("pid") == actor.process.pid:
+                return said
+            time.sleep(POLL_SECONDS)
+
+    def _start(self, actor: HospitalActor, log_name: str, *words: str) -> subprocess.Popen[bytes]:
         accounts = self.devnet.accounts
-        with (actor.home / "node.log").open("ab") as log:
-            actor.process = subprocess.Popen(
+        actor.log = actor.home / log_name
+        with actor.log.open("ab") as log:
+            process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "protocol.cli", "--home", str(actor.home)),
                     *("--rpc-url", self.network.rpc_url, "--ipfs-api", self.network.ipfs_api),
                     *("--deployment", str(self.devnet.deployment_file), "--keystore", str(accounts.folder)),
-                    *("node", "run", "--account", f"{actor.name}-operator", "--until-idle"),
-                    *("--policy", str(actor.home / "policy.json")),
+                    *words,
                     *("--password-file", str(accounts.password_file)),
                 ],
                 stdin=subprocess.DEVNULL,
@@ -138,15 +172,16 @@ class Stage:
                 stderr=log,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
             )
-        self._processes.append(actor.process)
+        self._processes.append(process)
+        return process
 
     def require_running(self, actor: HospitalActor) -> None:
-        """Raises DevnetError with the end of its log when a hospital's node has failed."""
+        """Raises DevnetError with the end of its log when a hospital's node or gateway has failed."""
         if actor.process is not None and actor.process.poll() not in (None, 0):
-            lines = (actor.home / "node.log").read_text(errors="replace").splitlines()[-LOG_LINES:]
-            raise DevnetError(f"The node of {actor.name} stopped: {' / '.join(lines)}")
+            lines = actor.log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+            raise DevnetError(f"What runs at {actor.name} stopped: {' / '.join(lines)}")
 
-    def _stop_nodes(self) -> None:
+    def _stop_processes(self) -> None:
         running = [process for process in self._processes if process.poll() is None]
         for process in running:
             process.send_signal(signal.SIGTERM)

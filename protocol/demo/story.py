@@ -31,6 +31,7 @@ from protocol.demo.data import DemoData
 from protocol.demo.figures import Claims, Outcome, figures
 from protocol.demo.report import TOKEN_UNIT, DemoReport
 from protocol.demo.stage import HospitalActor, Stage
+from protocol.demo.ultrasound import UltrasoundAct
 from protocol.demo.view import RoundView
 from protocol.deposits import bond_token, deposit, unlock_all
 from protocol.errors import DevnetError
@@ -50,9 +51,10 @@ PHASES = Phases(enrol=600, submit=60, merge=30, check=60, report=60, pause=600)
 
 @dataclass
 class Demo:
-    """One run in ``home``; the story goes to ``console``."""
+    """One run in ``home``; the story goes to ``console``, pictures to ``out``."""
 
     home: Path
+    out: Path
     console: Console
     data: DemoData
     hospitals: list[HospitalActor] = field(default_factory=list)
@@ -88,6 +90,10 @@ class Demo:
             self._line(f"{checked.count()} checks: {'all hold' if checked.holds else 'not all hold'}")
             self._predict(outcome)
             report = figures(self.stage, self.data, self.hospitals, outcome, claims, checked)
+            actor = self.hospitals[0]
+            report.ultrasound = UltrasoundAct(
+                self.stage, actor, self.out, self._step, self._line, self._consent_for
+            ).run()
         report.seconds = time.monotonic() - started
         return report
 
@@ -148,17 +154,23 @@ class Demo:
 
     def _mint(self) -> None:
         for actor in self.hospitals:
-            consents = Consents(self.chain.with_signer(actor.admin))
-            minted = consents.ids_of_dataset(actor.dataset.dataset_id)
-            live = [consent_id for consent_id in minted if consents.live([consent_id])]
-            actor.consent_id = live[0] if live else self._mint_for(actor, consents)
-            self._line(
-                f"{actor.name}: consent {actor.consent_id}, HMB with PUB and NCU, at most {MAX_ROUNDS} rounds"
-            )
+            actor.consent_id = self._consent_for(actor, actor.dataset.dataset_id)
 
-    def _mint_for(self, actor: HospitalActor, consents: Consents) -> int:
+    def _consent_for(self, actor: HospitalActor, dataset_id: int) -> int:
+        """The hospital's live consent for a dataset; minted when there is none."""
+        consents = Consents(self.chain.with_signer(actor.admin))
+        minted = consents.ids_of_dataset(dataset_id)
+        live = [consent_id for consent_id in minted if consents.live([consent_id])]
+        consent_id = live[0] if live else self._mint_for(dataset_id, consents)
+        self._line(
+            f"{actor.name}: consent {consent_id} for dataset {dataset_id}, HMB with PUB and NCU, at most"
+            f" {MAX_ROUNDS} rounds"
+        )
+        return consent_id
+
+    def _mint_for(self, dataset_id: int, consents: Consents) -> int:
         terms = Terms(
-            dataset_id=actor.dataset.dataset_id,
+            dataset_id=dataset_id,
             grantee=ANYONE,
             permission=duo.Permission.HMB,
             mondo=0,

@@ -33,9 +33,15 @@ _NAMING = {
     )
 }  # fmt: skip
 _TEXT = {"CS", "LO", "LT", "SH", "ST", "UC", "UT"}
+#: Names and days are collected before anything goes, from sequences too.
+_TELLING = {"DA", "DT", "PN", "SQ"}
+_NUMBERS = {"DS", "IS"}
+#: Bytes of a binary number.
+_SIZES = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "FD": 8, "UV": 8, "SV": 8}
+_IMAGE_TYPE, _ORIENTATION = Tag("ImageType"), Tag("PatientOrientation")
 _DEVICE_UIDS = {Tag("DeviceUID"), Tag("ManufacturerDeviceClassUID")}
 #: What a CS says here is looked at by value.
-_BY_VALUE = {Tag("ImageType"), Tag("SpecificCharacterSet"), Tag("Modality"), Tag("PhotometricInterpretation")}
+_BY_VALUE = {_IMAGE_TYPE, Tag("SpecificCharacterSet"), Tag("Modality"), Tag("PhotometricInterpretation")}
 # PS3.5, 6.2: all that may stand in these. What is read is not validated before.
 _FORMS = {
     "DA": re.compile(r"\d{8}"),
@@ -52,6 +58,17 @@ _IMAGE_TYPES = {
     "SCROTAL", "SMALL PARTS", "TEE", "THYROID", "TRANSCRANIAL", "TTE", "US BIOPSY", "VASCULAR",
 }  # fmt: skip
 _FOURTH = re.compile(r"[0-9A-F]{4}")
+# PS3.3, C.7.6.1.1.1: where rows and columns lead, of people.
+_DIRECTION = re.compile(r"[APRLHF]{1,3}")
+
+
+def _code(value: str, meaning: str) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", meaning
+    return item
+
+
+_CODES = [_code(*each) for each in METHODS]
 
 
 @dataclass
@@ -91,14 +108,18 @@ class _Cleaning:
         self.report = HeaderReport()
 
     def clean(self, dataset: Dataset, depth: int) -> None:
-        for tag in list(dataset.keys()):
-            element = _element(dataset, tag)
-            does = action(element.tag, element.VR, nested=depth > 0)
+        for tag, vr in _kinds(dataset):
+            does = action(tag, vr, nested=depth > 0)
             self.report.actions[does.value] += 1
             if does == Action.REMOVE:
                 del dataset[tag]
-            elif element.VR == "SQ":
-                self._sequence(element, does, depth)
+                continue
+            if does == Action.KEEP and vr in _SIZES and _is_unread(dataset, tag, vr):
+                continue
+            element = _element(dataset, tag)
+            if element.VR == "SQ":
+                for item in element.value:
+                    self.clean(item, depth + 1)
             elif does == Action.EMPTY:
                 element.value = None
             elif does == Action.DUMMY:
@@ -109,13 +130,6 @@ class _Cleaning:
                 _replace(element, lambda value, vr=element.VR: self._moved(value, vr))
             else:
                 self._keep(element)
-
-    def _sequence(self, element: DataElement, does: Action, depth: int) -> None:
-        if does not in (Action.KEEP, Action.UID):
-            element.value = Sequence()
-            return
-        for item in element.value:
-            self.clean(item, depth + 1)
 
     def _keep(self, element: DataElement) -> None:
         """As it is, if it is what its value representation says."""
@@ -129,12 +143,14 @@ class _Cleaning:
                 element,
                 lambda value: value if of_device or value in UID_dictionary else self.pseudonyms.uid(value),
             )
-        elif element.tag == Tag("ImageType"):
+        elif element.VR == "CS" and element.tag == _IMAGE_TYPE:
             values = [str(value).strip() for value in _values(element)]
             element.value = [
                 value if value in _IMAGE_TYPES or (place == 3 and _FOURTH.fullmatch(value)) else ""
                 for place, value in enumerate(values)
             ]
+        elif element.VR == "CS" and element.tag == _ORIENTATION:
+            _replace(element, lambda value: value if _DIRECTION.fullmatch(value) else "")
 
     def _moved(self, value: str, vr: str) -> str:
         day = _day(value) if _FORMS[vr].fullmatch(value) else None
@@ -169,8 +185,10 @@ def _day(value: str) -> date | None:
 
 
 def _replace(element: DataElement, replacement: Callable[[str], str]) -> None:
-    values = [replacement(_written(value)) for value in _values(element)]
-    element.value = values if len(values) > 1 else values[0] if values else None
+    before = [_written(value) for value in _values(element)]
+    values = [replacement(value) for value in before]
+    if values != before:
+        element.value = values if len(values) > 1 else values[0]
 
 
 def _written(value: Any) -> str:
@@ -191,20 +209,37 @@ def _element(dataset: Dataset, tag: BaseTag) -> DataElement:
         raise Unclean(f"The value of {Tag(tag)} cannot be read.") from None
 
 
-def _walk(dataset: Dataset, depth: int = 0) -> Iterator[DataElement]:
+def _kinds(dataset: Dataset) -> list[tuple[BaseTag, str]]:
+    """Each attribute's tag and value representation. Values are read only where the file leaves that open."""
+    return [
+        (held.tag, held.VR if held.VR not in (None, "UN") else _element(dataset, held.tag).VR)
+        for held in list(dataset.values())
+    ]
+
+
+def _is_unread(dataset: Dataset, tag: BaseTag, vr: str) -> bool:
+    """Whether binary numbers stand as the file has them, and are whole: nothing is to be read in them."""
+    held = dataset.get_item(tag)
+    return held.is_raw and not len(held.value or b"") % _SIZES[vr]
+
+
+def _telling(dataset: Dataset, depth: int = 0) -> Iterator[DataElement]:
+    """What may name somebody or a day of his, to any depth."""
     if depth > MAX_DEPTH:
         raise Unclean(f"Its sequences are nested more than {MAX_DEPTH} deep.")
-    for tag in list(dataset.keys()):
+    for tag, vr in _kinds(dataset):
+        if vr not in _TELLING and tag not in _NAMING:
+            continue
         element = _element(dataset, tag)
         yield element
         if element.VR == "SQ":
             for item in element.value:
-                yield from _walk(item, depth + 1)
+                yield from _telling(item, depth + 1)
 
 
 def _known(dataset: Dataset) -> Known:
     texts, days = [], []
-    for element in _walk(dataset):
+    for element in _telling(dataset):
         if element.VR == "PN" or (element.tag in _NAMING and element.VR != "SQ"):
             texts += [str(value) for value in _values(element)]
         elif element.VR in ("DA", "DT"):
@@ -215,7 +250,9 @@ def _known(dataset: Dataset) -> Known:
 
 def _remove_known(dataset: Dataset, known: Known) -> int:
     removed = 0
-    for tag in list(dataset.keys()):
+    for tag, vr in _kinds(dataset):
+        if vr in _SIZES:
+            continue
         element = dataset[tag]
         if element.VR == "SQ":
             removed += sum(_remove_known(item, known) for item in element.value)
@@ -224,9 +261,14 @@ def _remove_known(dataset: Dataset, known: Known) -> int:
         elif (element.VR in _TEXT or element.tag in _DEVICE_UIDS) and known.is_in(
             " ".join(map(str, _values(element)))
         ):
-            del dataset[tag]
+            # Not deleted: some must be there, though empty.
+            element.value = None
             removed += 1
-        elif element.VR == "IS" and any(known.is_in(_written(value)) for value in _values(element)):
+        elif element.VR in _NUMBERS and any(
+            # What stands after the point was measured.
+            known.is_in(_written(value).partition(".")[0])
+            for value in _values(element)
+        ):
             element.value = None
             removed += 1
     return removed
@@ -242,14 +284,8 @@ def _say_so(dataset: Dataset) -> None:
     """PS3.15, E.1.1, step 6, and E.3.6: that it was de-identified, how, and that dates were moved."""
     dataset.PatientIdentityRemoved, dataset.BurnedInAnnotation = "YES", "NO"
     dataset.DeidentificationMethod = PROFILE
-    dataset.DeidentificationMethodCodeSequence = Sequence([_code(*each) for each in METHODS])
+    dataset.DeidentificationMethodCodeSequence = Sequence([Dataset(code) for code in _CODES])
     dataset.LongitudinalTemporalInformationModified = "MODIFIED"
-
-
-def _code(value: str, meaning: str) -> Dataset:
-    item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", meaning
-    return item
 
 
 def _text(dataset: Dataset, keyword: str) -> str:

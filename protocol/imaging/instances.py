@@ -97,10 +97,12 @@ def read(content: bytes) -> FileDataset:
 
 def _transfer_syntax(content: bytes) -> str:
     """From the file header alone: nothing is inflated before it is known."""
-    if content[_PREAMBLE_BYTES : _PREAMBLE_BYTES + len(_MAGIC)] != _MAGIC:
+    stream = BytesIO(content)
+    stream.seek(_PREAMBLE_BYTES)
+    if stream.read(len(_MAGIC)) != _MAGIC:
         raise Unclean("It is no DICOM file.")
     header = read_dataset(
-        BytesIO(content[_PREAMBLE_BYTES + len(_MAGIC) :]),
+        stream,
         is_implicit_VR=False,
         is_little_endian=True,
         stop_when=lambda tag, vr, length: tag >> 16 != 2,  # noqa: ARG005
@@ -151,11 +153,12 @@ def _check_size(dataset: FileDataset, bits: int) -> None:
 
 
 def write(dataset: FileDataset) -> bytes:
-    """A DICOM file of an instance whose values have all been read, explicit VR little endian, with a file header of its
-    own and an empty preamble."""
+    """A DICOM file of an instance, explicit VR little endian, with a file header of its own and an empty preamble. All
+    of its values have been read before, but for binary numbers."""
     if not dataset.original_encoding[1]:
         _turn_bytes(dataset)
     fresh = Dataset(dataset)
+    fresh.set_original_encoding(*dataset.original_encoding, dataset.original_character_set)
     fresh.file_meta = FileMetaDataset()
     fresh.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     fresh.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID

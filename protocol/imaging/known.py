@@ -12,6 +12,19 @@ LONG_NAME, LONG_NUMBER = 5, 4
 _SHORTEST = 2
 _SPLIT = re.compile(r"[\W_]+")
 _DIGITS = re.compile(r"\d+")
+_MONTHS = {
+    name: f" {number:02} "
+    for number, names in enumerate(
+        (
+            "jan january", "feb february", "mar march", "apr april", "may", "jun june", "jul july", "aug august",
+            "sep sept september", "oct october", "nov november", "dec december",
+        ),
+        start=1,
+    )
+    for name in names.split()
+}  # fmt: skip
+#: English, and not within a word.
+_MONTH = re.compile(rf"(?<![a-z])(?:{'|'.join(_MONTHS)})(?![a-z])")
 
 
 class Known:
@@ -20,6 +33,7 @@ class Known:
     def __init__(self) -> None:
         self._anywhere: set[str] = set()
         self._words: set[str] = set()
+        self._days: set[str] = set()
 
     def add(self, text: str) -> None:
         """Adds each word of a name or number, and the whole of it."""
@@ -40,22 +54,43 @@ class Known:
         for short_year in (year, year[2:]):
             for of_month in (month, month.lstrip("0")):
                 for of_day in (day, day.lstrip("0")):
-                    self._words.add(f"{of_day} {of_month} {short_year}")
-                    self._words.add(f"{of_month} {of_day} {short_year}")
-                    self._words.add(f"{short_year} {of_month} {of_day}")
+                    self._days.add(f"{of_day} {of_month} {short_year}")
+                    self._days.add(f"{of_month} {of_day} {short_year}")
+                    self._days.add(f"{short_year} {of_month} {of_day}")
 
     def is_in(self, text: str) -> bool:
         """Whether a text holds any of it."""
-        words = _words(text)
+        plain = _plain(text)
+        words = _split(plain)
         spaced, joined = f" {' '.join(words)} ", "".join(words)
-        return any(each in joined for each in self._anywhere) or any(
-            f" {each} " in spaced for each in self._words
+        dated = _dated(plain, spaced)
+        return (
+            any(each in joined for each in self._anywhere)
+            or any(f" {each} " in spaced for each in self._words)
+            or any(f" {each} " in dated for each in self._days)
         )
 
 
+def _dated(plain: str, spaced: str) -> str:
+    """Words with the numbers of months for their names."""
+    numbered, changes = _MONTH.subn(lambda found: _MONTHS[found[0]], plain)
+    return f" {' '.join(_split(numbered))} " if changes else spaced
+
+
 def _words(text: str) -> list[str]:
-    plain = "".join(each for each in unicodedata.normalize("NFKD", text) if not unicodedata.combining(each))
-    return [word for word in _SPLIT.split(plain.casefold()) if word]
+    return _split(_plain(text))
+
+
+def _plain(text: str) -> str:
+    """Without case and accents."""
+    if text.isascii():
+        return text.casefold()
+    apart = unicodedata.normalize("NFKD", text)
+    return "".join(each for each in apart if not unicodedata.combining(each)).casefold()
+
+
+def _split(plain: str) -> list[str]:
+    return [word for word in _SPLIT.split(plain) if word]
 
 
 def known_of(texts: Iterable[str], days: Iterable[tuple[str, str, str]]) -> Known:

@@ -3,7 +3,7 @@
 The rows of Table E.1-1 come from dicom-anonymizer, which keeps them with the standard. Options applied: Clean Pixel
 Data, Retain Longitudinal Temporal Information with Modified Dates, Retain Device Identity. Where the table leaves a
 choice by the type of the attribute in its IOD (X/Z, X/D, Z/D), the attribute stays with a dummy or empty value, which
-suits every type.
+suits every type; sequences go.
 
 Stricter than the standard in what the table does not name: that is removed, unless it is of the picture, its geometry,
 its codes or its device, as listed here. So is what comes with another value representation than the dictionary's.
@@ -12,6 +12,7 @@ its codes or its device, as listed here. So is what comes with another value rep
 from __future__ import annotations
 
 from enum import Enum
+from functools import lru_cache
 
 from dicomanonymizer.dicom_anonymization_databases import dicomfields_2026c as table_e1_1
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
@@ -44,11 +45,12 @@ class Action(Enum):
 
 _PICTURE = """
     SamplesPerPixel PhotometricInterpretation Rows Columns BitsAllocated BitsStored HighBit PixelRepresentation
-    PlanarConfiguration PixelAspectRatio PixelSpacing PixelSpacingCalibrationType NumberOfFrames FrameIncrementPointer
-    PixelData LossyImageCompression LossyImageCompressionRatio LossyImageCompressionMethod UltrasoundColorDataPresent
-    PresentationLUTShape WindowCenter WindowWidth VOILUTFunction RescaleIntercept RescaleSlope
-    RedPaletteColorLookupTableDescriptor GreenPaletteColorLookupTableDescriptor BluePaletteColorLookupTableDescriptor
-    RedPaletteColorLookupTableData GreenPaletteColorLookupTableData BluePaletteColorLookupTableData
+    PlanarConfiguration PixelAspectRatio PixelSpacing PixelSpacingCalibrationType NumberOfFrames
+    FrameIncrementPointer PatientOrientation PixelData LossyImageCompression LossyImageCompressionRatio
+    LossyImageCompressionMethod UltrasoundColorDataPresent PresentationLUTShape WindowCenter WindowWidth
+    VOILUTFunction RescaleIntercept RescaleSlope RedPaletteColorLookupTableDescriptor
+    GreenPaletteColorLookupTableDescriptor BluePaletteColorLookupTableDescriptor RedPaletteColorLookupTableData
+    GreenPaletteColorLookupTableData BluePaletteColorLookupTableData
 """
 _CINE = """
     FrameTime FrameTimeVector FrameDelay CineRate RecommendedDisplayFrameRate EffectiveDuration StartTrim StopTrim
@@ -116,6 +118,7 @@ _KEPT = _tags(_PICTURE + _CINE + _INSTANCE + _ULTRASOUND + _CODES + _DEVICE)
 _BORN, _WHOLE = _tags(_BIRTH), _tags(_TOP_ONLY)
 
 
+@lru_cache(maxsize=8192)
 def action(tag: BaseTag, vr: str, *, nested: bool) -> Action:
     """What becomes of an attribute that has this value representation, ``nested`` in a sequence or not. A sequence that
     is kept, or whose UIDs are replaced, is looked into."""
@@ -127,7 +130,9 @@ def action(tag: BaseTag, vr: str, *, nested: bool) -> Action:
         return Action.REMOVE
     if tag in _KEPT:
         return Action.KEEP
-    if tag not in _ROWS:
+    if tag not in _ROWS or (vr == "SQ" and _ROWS[tag] != Action.UID):
+        # No sequence that the table lets stay empty has to be there in an ultrasound image, and where it does not have
+        # to be there it may not be empty.
         return Action.REMOVE
     if vr in _MOMENTS and tag not in _BORN:
         return Action.SHIFT

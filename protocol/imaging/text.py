@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +17,10 @@ from protocol.errors import MissingLibrary
 
 #: Around what the detector finds: glyphs reach a little beyond it.
 MARGIN_PIXELS = 3
+#: A line of text is not higher.
+LARGEST_PIXELS = 80
+#: Boxes for one slanted line of text.
+MAX_PARTS = 32
 #: Three digits at most, and a unit or the look of a scale: four digits could be a year, two decimals a day and month.
 _MEASUREMENT = re.compile(
     r"[-+]?\d{1,3}(?:[.,]\d{1,3})?\s*(?:%|cm|mm|m/s|cm/s|ms|k?[Hh][Zz]|M[Hh][Zz]|d[Bb]|bpm|fps|mmHg|cm2|cm²)"
@@ -104,11 +109,36 @@ class RapidOcr:
 
     def find(self, picture: np.ndarray) -> list[Found]:
         answer, _ = self._engine(picture)
-        return [Found(_around(corners), text) for corners, text, _ in answer or []]
+        return [
+            Found(box, text)
+            for corners, text, _ in answer or []
+            if not _is_shape(corners, text)
+            for box in _around(corners)
+        ]
 
 
-def _around(corners: list[list[float]]) -> Box:
-    across, down = np.array(corners, float).T
+def _is_shape(corners: list[list[float]], text: str) -> bool:
+    """Whether this is a cyst or a bone that looks like a letter: larger than a device writes, and alone."""
+    first, second, third, _ = np.array(corners, float)
+    size = min(np.linalg.norm(second - first), np.linalg.norm(third - second))
+    return size > LARGEST_PIXELS and len(text.strip()) <= 1
+
+
+def _around(corners: list[list[float]]) -> list[Box]:
+    """Boxes that cover a quadrilateral (corners clockwise) and a margin: one where it is straight, several along it
+    where it is slanted, whose one box would be much larger than itself."""
+    ends = np.array(corners, float)[[[0, 3], [1, 2]]]
+    if np.linalg.norm(ends[0, 0] - ends[0, 1]) > np.linalg.norm(ends[0, 0] - ends[1, 0]):
+        ends = ends.swapaxes(0, 1)
+    (first, last), height = ends, np.linalg.norm(ends[0, 0] - ends[0, 1])
+    rise = np.abs(last - first).mean(axis=0).min()
+    parts = int(np.clip(np.ceil(4 * rise / max(1.0, height)), 1, MAX_PARTS))
+    cuts = [first + (last - first) * number / parts for number in range(parts + 1)]
+    return [_box(np.concatenate(both)) for both in pairwise(cuts)]
+
+
+def _box(points: np.ndarray) -> Box:
+    across, down = points.T
     return Box(
         int(across.min()) - MARGIN_PIXELS,
         int(down.min()) - MARGIN_PIXELS,

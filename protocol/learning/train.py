@@ -24,7 +24,7 @@ from torch import nn
 from protocol.errors import DataError, LearningError, NotFinite
 from protocol.learning import zoo
 from protocol.learning.fixed_point import from_floats, to_floats
-from protocol.spec import JobSpec, ModelSpec, OptimiserSpec, StateSpec
+from protocol.spec import AugmentSpec, JobSpec, ModelSpec, OptimiserSpec, StateSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,8 @@ def train(
     """Trains ``local_epochs`` from the global state int32[lanes] on records float32[n, ...] and labels
     float32[n].
 
-    ``seed`` is the hospital's own; with the spec's seed and the round it fixes the order of the records.
+    ``seed`` is the hospital's own; with the spec's seed and the round it fixes the order of the records, and how
+    pictures are augmented.
     ``patients`` int[n] groups the records by patient, for differential privacy whose unit is the patient.
     Raises DataError, WrongLength, NotFinite when training diverges, and LearningError after ``max_seconds``.
     """
@@ -168,7 +169,10 @@ def _epochs(
         mean_loss = 0.0
         for batch in torch.randperm(len(inputs), generator=generator).split(spec.training.batch_size):
             optimiser.zero_grad()
-            loss = loss_of(spec.training.loss, module(inputs[batch]), targets[batch])
+            records = inputs[batch]
+            if spec.training.augment:
+                records = augmented(records, spec.training.augment, generator)
+            loss = loss_of(spec.training.loss, module(records), targets[batch])
             loss.backward()
             optimiser.step()
             mean_loss += loss.item() * len(batch) / len(inputs)
@@ -178,6 +182,32 @@ def _epochs(
                     "The hospital's policy bounds it: `max_round_seconds`.",
                 )
     return mean_loss
+
+
+def augmented(pictures: torch.Tensor, augment: AugmentSpec, generator: torch.Generator) -> torch.Tensor:
+    """Pictures float32[n, channels, rows, columns], each changed at random within the bounds of ``augment``; what comes
+    in from beyond an edge has the edge's colour."""
+
+    def drawn() -> torch.Tensor:
+        return torch.rand(len(pictures), generator=generator) * 2 - 1
+
+    mirror = torch.where(drawn() < 0, -1.0, 1.0) if augment.flip else torch.ones(len(pictures))
+    angle, size = drawn() * math.radians(augment.rotate), 1 + drawn() * augment.zoom
+    # Coordinates run from -1 to 1: a side is two of them.
+    across, down = drawn() * 2 * augment.shift, drawn() * 2 * augment.shift
+    rows, columns = pictures.shape[2:]
+    along, aslant = size * angle.cos(), size * angle.sin()
+    places = torch.stack(
+        [
+            torch.stack([mirror * along, -aslant * rows / columns, across], 1),
+            torch.stack([mirror * aslant * columns / rows, along, down], 1),
+        ],
+        1,
+    )
+    grid = nn.functional.affine_grid(places, list(pictures.shape), align_corners=False)
+    moved = nn.functional.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+    contrast, brightness = (drawn()[:, None, None, None] * augment.contrast for _ in range(2))
+    return moved * (1 + contrast) + brightness
 
 
 def _optimiser(optimiser: OptimiserSpec, module: nn.Module) -> torch.optim.Optimizer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from protocol.chain.bonds import Bonds
 from protocol.chain.consents import Consents
@@ -31,6 +32,10 @@ from protocol.node.watch import ChainWatch
 from protocol.node.worker import JobWorker
 from protocol.proposal import differences
 from protocol.spec import JobSpec
+from protocol.vault.images import ImageDataset, opened
+
+if TYPE_CHECKING:
+    from protocol.vault.store import Vault
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +54,11 @@ class Joining:
         hospital_id: int,
         journal: Journal,
         keys: JobKeys,
+        vault: Vault | None = None,
     ) -> None:
         self.jobs, self.chain, self.ipfs, self.home = jobs, jobs.chain, ipfs, home
         self.policy, self.hospital_id, self.journal, self.keys = policy, hospital_id, journal, keys
+        self.vault = vault
         self._bases = Unhurried(ipfs)
 
     def join(
@@ -116,26 +123,31 @@ class Joining:
             )
         return VectorRef(base.cid, base.root)
 
-    def _dataset_for(self, spec: JobSpec, place: Participant | None) -> Dataset:
+    def _dataset_for(self, spec: JobSpec, place: Participant | None) -> Dataset | ImageDataset:
         """This hospital's dataset with the spec's schema: its newest version, or the one pinned at enrolment."""
         for manifest in sorted((self.home / "datasets").glob("*/manifest.json")):
-            dataset = Dataset.open(manifest.parent)
+            dataset = opened(manifest.parent, vault=self.vault)
             if dataset.dataset_id is None or dataset.schema.digest() != spec.schema_digest:
                 continue
-            if place is None:
-                return dataset
-            if dataset.dataset_id == place.dataset_id:
-                return self._pinned_version(dataset, place)
+            if place is not None and dataset.dataset_id != place.dataset_id:
+                continue
+            if isinstance(dataset, ImageDataset) and self.vault is None:
+                raise AdmissionRefused(
+                    f"{dataset.folder.name} has the schema that the job asks for, but it is of images, and the vault"
+                    " that holds them is closed.",
+                    "Start the node with --vault-password-file, or set SALUS_VAULT_PASSWORD_FILE.",
+                )
+            return dataset if place is None else self._pinned_version(dataset, place)
         raise AdmissionRefused(
             "No registered dataset of this hospital has the schema that the job asks for.",
             "Register one with `salus dataset register`, made with the schema of the spec.",
         )
 
-    def _pinned_version(self, dataset: Dataset, place: Participant) -> Dataset:
+    def _pinned_version(self, dataset: Dataset | ImageDataset, place: Participant) -> Dataset | ImageDataset:
         """The version that the chain pinned when this hospital enrolled, however many were appended since."""
         root = Datasets(self.chain).versions(place.dataset_id)[place.dataset_version - 1].version.root
         for number in range(dataset.version, 0, -1):
-            version = Dataset.open(dataset.folder, number)
+            version = opened(dataset.folder, number, self.vault)
             if version.root == root:
                 return version
         raise NodeError(
@@ -143,7 +155,7 @@ class Joining:
             "Restore the folder from a back-up: the job pinned that version when this hospital enrolled.",
         )
 
-    def _enrol(self, job_id: int, job: Job, spec: JobSpec, dataset: Dataset) -> None:
+    def _enrol(self, job_id: int, job: Job, spec: JobSpec, dataset: Dataset | ImageDataset) -> None:
         """Enrols with the first of this hospital's consents for the dataset that allows the job."""
         version = Datasets(self.chain).version_with_root(dataset.dataset_id, dataset.root)
         consents, budget = Consents(self.chain), PrivacyBudget.of(self.chain, spec, dataset)

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 from platformdirs import user_state_path
@@ -44,6 +45,7 @@ from protocol.errors import (
     Refused,
     SalusError,
     StillComing,
+    VaultError,
     WrongChain,
 )
 from protocol.learning import zoo
@@ -59,6 +61,9 @@ from protocol.node.watch import ChainWatch
 from protocol.node.worker import JobWorker
 from protocol.record import JobRecord
 from protocol.spec import JobSpec
+
+if TYPE_CHECKING:
+    from protocol.vault.store import Vault
 
 log = logging.getLogger(__name__)
 
@@ -92,9 +97,11 @@ class NodeStatus:
 
 class Node:
     """One hospital's node. ``home`` holds its journal with the mask keys, its datasets and status; nothing else of it
-    must last."""
+    must last. ``vault``: opened; without it the node trains on no images."""
 
-    def __init__(self, chain: Chain, ipfs: Ipfs, home: Path, policy: Policy) -> None:
+    def __init__(
+        self, chain: Chain, ipfs: Ipfs, home: Path, policy: Policy, vault: Vault | None = None
+    ) -> None:
         if not isinstance(chain.signer, Signer):
             raise NodeError(
                 "A node needs its hospital's operator account.", "Give --account and its password."
@@ -105,7 +112,7 @@ class Node:
                 f"Account {chain.signer.address} is not the operator of any hospital.",
                 "Use the operator account with which the hospital was admitted (`salus hospital list`).",
             )
-        self.chain, self.ipfs, self.home, self.policy = chain, ipfs, home, policy
+        self.chain, self.ipfs, self.home, self.policy, self.vault = chain, ipfs, home, policy, vault
         self.hospital_id = hospital_id
         self.jobs = Jobs(chain)
         self.watch = ChainWatch(chain)
@@ -149,7 +156,14 @@ class Node:
             # Not before: to open a journal sweeps up what a crash left half-written, and another node may be writing.
             self.journal = Journal(self.home / JOURNAL)
             self.joining = Joining(
-                self.jobs, self.ipfs, self.home, self.policy, self.hospital_id, self.journal, self.keys
+                self.jobs,
+                self.ipfs,
+                self.home,
+                self.policy,
+                self.hospital_id,
+                self.journal,
+                self.keys,
+                self.vault,
             )
             self.policy.bound_memory()
             self._say("looking for jobs")
@@ -236,7 +250,7 @@ class Node:
                 self._put_off(
                     job_id, error, min(RECONSIDER_SECONDS * 2 ** (self._tries[job_id] - 1), LONGEST_SECONDS)
                 )
-            except (Refused, InvalidInput, NodeError) as error:
+            except (Refused, InvalidInput, NodeError, VaultError) as error:
                 self._put_off(job_id, error, RECONSIDER_SECONDS)
             if time.monotonic() - began > SEARCH_SECONDS:
                 return
@@ -336,7 +350,7 @@ class Node:
             # Also a vector of another length than the model's: a stranger posted it, and the job's deadlines still run.
             self._put_off(worker.job_id, error, BACKOFF_SECONDS)
             return False
-        except (InvalidInput, NodeError) as error:
+        except (InvalidInput, NodeError, VaultError) as error:
             # A full disk may be freed; nothing has left the hospital, and its bond is still in the job.
             self._put_off(worker.job_id, error, RECONSIDER_SECONDS)
             return False

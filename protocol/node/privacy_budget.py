@@ -14,13 +14,14 @@ from protocol.learning.context import RoundContext
 from protocol.learning.privacy import MICRO, spending
 from protocol.node.epsilon_ledger import EpsilonLedger, Training
 from protocol.spec import DpSpec, JobSpec
+from protocol.vault.images import ImageDataset
 
 
 class PrivacyBudget:
     """The budget of ``dataset`` in a job whose spec has ``dp``. ``patients``: int[n], the training records' patients
     where the unit is the patient, else None. Raises AdmissionRefused where the dataset cannot tell patients apart."""
 
-    def __init__(self, chain: Chain, spec: JobSpec, dp: DpSpec, dataset: Dataset) -> None:
+    def __init__(self, chain: Chain, spec: JobSpec, dp: DpSpec, dataset: Dataset | ImageDataset) -> None:
         self.consents, self.spec, self.dp, self.dataset = Consents(chain), spec, dp, dataset
         self.ledger = EpsilonLedger(dataset.folder)
         self.patients: np.ndarray | None = None
@@ -35,7 +36,7 @@ class PrivacyBudget:
             self.units = len(np.unique(self.patients))
 
     @classmethod
-    def of(cls, chain: Chain, spec: JobSpec, dataset: Dataset) -> PrivacyBudget | None:
+    def of(cls, chain: Chain, spec: JobSpec, dataset: Dataset | ImageDataset) -> PrivacyBudget | None:
         """None for a job without differential privacy."""
         return cls(chain, spec, spec.privacy.dp, dataset) if spec.privacy.dp else None
 

@@ -20,6 +20,7 @@ from protocol.node.journal import Journal
 from protocol.node.privacy_budget import PrivacyBudget
 from protocol.record import Attempt, JobRecord
 from protocol.spec import JobSpec
+from protocol.vault.images import ImageDataset
 
 # What a hospital's own training showed it: loss and seconds, for its own eyes.
 Note = Callable[[float | None, float], None]
@@ -46,7 +47,7 @@ class Updates:
         hospital_id: int,
         job_id: int,
         spec: JobSpec,
-        dataset: Dataset,
+        dataset: Dataset | ImageDataset,
         max_round_seconds: float,
         key: JobKey | None = None,
         barred: str = "",
@@ -102,7 +103,8 @@ class Updates:
         masked.
 
         Raises JournalError when it cannot be kept, JobKeyError without the job's key, BudgetSpent when the consent's
-        budget does not allow the training.
+        budget does not allow the training, DataError and VaultError when the dataset cannot be read, or holds a patient
+        who withdrew.
         """
         update = journalled
         place = record.participants[self.hospital_id]
@@ -123,6 +125,9 @@ class Updates:
     def _trained(self, context: RoundContext, record: JobRecord, base: np.ndarray, note: Note) -> np.ndarray:
         if self._train_arrays is None:
             self._train_arrays = self.dataset.arrays(TRAIN)
+        else:
+            # A patient may have withdrawn since the last round.
+            self.dataset.verify()
         result = train.train(
             self.spec,
             base,

@@ -24,10 +24,12 @@ from protocol.data.splits import HELD_OUT
 from protocol.errors import (
     BudgetSpent,
     ContentError,
+    DataError,
     JobKeyError,
     JournalError,
     LearningError,
     SalusError,
+    VaultError,
     WrongLength,
 )
 from protocol.learning import metrics
@@ -262,8 +264,9 @@ class JobWorker:
             return self._sit_out(number, attempt, error)
         try:
             outgoing = self.updates.outgoing(context, self.record, base, journalled, note)
-        except (JobKeyError, BudgetSpent, LearningError) as error:
-            # Also a training that diverged, or took too long: all other steps are still this hospital's.
+        except (JobKeyError, BudgetSpent, LearningError, DataError, VaultError) as error:
+            # Also a training that diverged, or took too long, and a patient of the pinned version who withdrew: all
+            # other steps are still this hospital's.
             return self._sit_out(number, attempt, error)
         ref = self.content.put(outgoing.update)
         attests = self.checks.standing(number - 1).digest if number > 1 else bytes(32)

@@ -53,11 +53,13 @@ class Likeness:
 def spec_of(base: np.ndarray, records: int) -> JobSpec:
     """A job of one round, its training one step over all records."""
     schema = {
-        "kind": "tabular",
+        "kind": "image",
         "name": "pixels",
-        "columns": [
-            {"name": f"pixel-{i}", "type": "number", "centre": 0, "scale": 1} for i in range(SIDE**2)
-        ],
+        "rows": SIDE,
+        "columns": SIDE,
+        "channels": 1,
+        "centre": 0,
+        "scale": 1,
         "label": {"name": "digit", "positive": "> 0"},
     }
     return JobSpec.from_dict(

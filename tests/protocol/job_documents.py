@@ -48,6 +48,16 @@ CNN = {
     "architecture": "cnn",
     "parameters": {"channels": 1, "height": 12, "width": 12, "classes": 2, "filters": [4, 8], "groups": 2},
 }
+PICTURES = {
+    "kind": "image",
+    "name": "small-pictures",
+    "rows": 12,
+    "columns": 12,
+    "channels": 1,
+    "centre": 0.5,
+    "scale": 0.25,
+    "label": {"name": "finding", "positive": "== 1"},
+}
 
 
 def job(**changes: Any) -> dict[str, Any]:
@@ -63,4 +73,4 @@ def job(**changes: Any) -> dict[str, Any]:
 
 
 def image_job() -> dict[str, Any]:
-    return job(model=CNN, training__loss="cross_entropy")
+    return job(model=CNN, training__loss="cross_entropy", data__schema=PICTURES)

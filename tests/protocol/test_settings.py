@@ -50,6 +50,14 @@ def test_the_development_network_is_the_default(home: Path) -> None:
     assert settings.confirmations == 0
 
 
+def test_the_vaults_password_is_this_homes_own_and_of_no_network(home: Path) -> None:
+    assert load(home).vault_password_file is None
+    assert load(home, {"SALUS_VAULT_PASSWORD_FILE": "/vault"}).vault_password_file == Path("/vault")
+    write(home / "networks" / "other.json", {"vault_password_file": "vault"})
+    with pytest.raises(InvalidInput, match="unknown settings: vault_password_file"):
+        load(home, network="other")
+
+
 def test_the_environment_goes_before_the_file_and_what_is_given_before_both(home: Path) -> None:
     environ = {"SALUS_RPC_URL": "http://environment", "SALUS_CONFIRMATIONS": "5", "SALUS_KEYSTORE": "/keys"}
     assert load(home, environ).rpc_url == "http://environment"

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from protocol.content import canonical, cid
 from protocol.errors import SpecError
-from protocol.spec import PROTOCOL, JobSpec
-from tests.protocol.job_documents import CNN, DOCUMENT, MLP, image_job, job
+from protocol.spec import PROTOCOL, AugmentSpec, JobSpec
+from tests.protocol.job_documents import CNN, DOCUMENT, MLP, PICTURES, image_job, job
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,6 +23,10 @@ def refusal(document: dict[str, Any]) -> SpecError:
     with pytest.raises(SpecError) as caught:
         JobSpec.from_dict(document)
     return caught.value
+
+
+def image_changes() -> dict[str, Any]:
+    return {"model": CNN, "training__loss": "cross_entropy"}
 
 
 def without(*path: str) -> dict[str, Any]:
@@ -143,7 +147,6 @@ def test_the_document_of_a_spec_is_a_copy():
     [
         job(model=MLP),
         image_job(),
-        job(model=CNN, training__loss="cross_entropy"),
         job(training__optimiser={"name": "adam", "learning_rate": 0.01, "weight_decay": 0.0}),
         job(state__tensors={"0.bias": 16}),
         job(hospitals={"min": 4, "max": 4}),
@@ -193,6 +196,13 @@ def test_these_are_sound_too(document):
         ({"state__tensors": {"w": 2.5}}, "state.tensors.w", "integer"),
         ({"data__schema": {}}, "data.schema", "'kind' is missing"),
         ({"data__schema__columns": []}, "data.schema", ""),
+        ({"data__schema__kind": "film"}, "data.schema", "'film'"),
+        ({"data__schema": PICTURES}, "model.architecture", "takes numbers; the data schema is of pictures"),
+        (
+            {"model": CNN, "training__loss": "cross_entropy"},
+            "model.architecture",
+            "takes pictures; the data schema is of tables",
+        ),
         ({"training__loss": "hinge"}, "training.loss", "binary_cross_entropy, cross_entropy"),
         ({"training__loss": "cross_entropy"}, "training.loss", "1 outputs"),
         (
@@ -259,6 +269,76 @@ def test_a_spec_is_refused_with_place_and_reason(change, path, reason):
     assert error.path == path
     assert reason in error.reason
     assert len(str(error)) < 400
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "reason"),
+    [
+        ({"rows": 13}, "model.parameters", "1 channel(s), 13 rows and 12 columns"),
+        ({"columns": 14}, "model.parameters", "12 rows and 14 columns"),
+        ({"channels": 3}, "model.parameters", "3 channel(s)"),
+        ({"channels": 2}, "data.schema.channels", "not one of 1, 3"),
+        ({"rows": 7}, "data.schema.rows", "at least 8"),
+        ({"columns": 513}, "data.schema.columns", "at most 512"),
+        ({"rows": 12.5}, "data.schema.rows", "integer"),
+        ({"scale": 0}, "data.schema.scale", "more than 0"),
+        ({"centre": None}, "data.schema.centre", "number"),
+        ({"crop": True}, "data.schema", "'crop' is not a field"),
+        ({"name": ""}, "data.schema.name", ""),
+        ({"name": " edge"}, "data.schema", "printable"),
+        ({"label": {"name": "patient name", "positive": "== 1"}}, "data.schema", "identifiers have no place"),
+        (
+            {"label": {"name": "finding", "positive": "malignant"}},
+            "data.schema.label.positive",
+            "not written",
+        ),
+    ],
+)
+def test_a_spec_of_pictures_is_refused_with_place_and_reason(change, path, reason):
+    error = refusal(job(**{**image_changes(), "data__schema": {**PICTURES, **change}}))
+    assert error.path == path
+    assert reason in error.reason
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "reason"),
+    [
+        ({"flip": 1}, "training.augment.flip", "boolean"),
+        ({"shift": 0.6}, "training.augment.shift", "at most 0.5"),
+        ({"rotate": 181}, "training.augment.rotate", "at most 180"),
+        ({"zoom": -0.1}, "training.augment.zoom", "at least 0"),
+        ({"contrast": 1.5}, "training.augment.contrast", "at most 1"),
+        ({"code": "x"}, "training.augment", "'code' is not a field"),
+    ],
+)
+def test_augmentation_is_refused_with_place_and_reason(change, path, reason):
+    error = refusal(job(**image_changes(), data__schema=PICTURES, training__augment=change))
+    assert error.path == path
+    assert reason in error.reason
+
+
+def test_augmentation_is_for_pictures_and_without_differential_privacy():
+    assert refusal(job(training__augment={"flip": True})).path == "training.augment"
+    document = image_job()
+    document["training"]["augment"] = {"flip": True}
+    assert JobSpec.from_dict(document).training.augment.flip
+    document["privacy"]["dp"] = {
+        "unit": "record", "noise_multiplier": 1, "max_grad_norm": 1, "delta": 1e-5, "accountant": "rdp",
+    }  # fmt: skip
+    assert "differential privacy" in refusal(document).reason
+
+
+def test_a_spec_says_how_pictures_are_augmented():
+    document = image_job()
+    assert JobSpec.from_dict(document).training.augment is None
+    document["training"]["augment"] = {"shift": 0.1, "rotate": 10}
+    assert JobSpec.from_dict(document).training.augment == AugmentSpec(shift=0.1, rotate=10.0)
+
+
+def test_the_schema_digest_of_pictures_is_the_cid_of_the_schema_alone():
+    spec = JobSpec.from_dict(image_job())
+    assert spec.schema.shape == spec.model.input_shape == (1, 12, 12)
+    assert spec.schema_digest == cid.digest_of(canonical.dumps(PICTURES))
 
 
 @pytest.mark.parametrize(

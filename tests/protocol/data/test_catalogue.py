@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import http.server
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -97,3 +98,22 @@ def test_each_place_and_its_reason_are_named(official, monkeypatch, tmp_path):
 def test_an_unknown_set_is_refused():
     with pytest.raises(InvalidInput, match="no public data set 'large'"):
         catalogue.find("large")
+
+
+def test_another_packing_of_the_same_arrays_is_taken_when_it_is_pinned(monkeypatch, tmp_path, small):
+    packed = {"two.data": hashlib.sha256(b"packed").hexdigest()}
+    monkeypatch.setattr(catalogue, "SETS", {"small": replace(small, packed=packed)})
+    folder = put(tmp_path / "given" / "small", two=b"packed")
+    monkeypatch.setenv("SALUS_DATA", str(tmp_path / "given"))
+    assert catalogue.find("small") == folder
+    (folder / "one.data").write_bytes(b"packed")
+    assert catalogue.find("small") != folder
+
+
+def test_sets_are_listed_by_their_names_and_pinned_by_sha256(monkeypatch):
+    monkeypatch.undo()
+    assert set(catalogue.SETS) == {"breastmnist", "heart-disease"}
+    for name, each in catalogue.SETS.items():
+        assert each.name == name and each.address.startswith("https://") and each.address.endswith("/")
+        for digest in [*each.files.values(), *each.packed.values()]:
+            assert len(bytes.fromhex(digest)) == 32

@@ -11,6 +11,7 @@ from tables import DOCUMENT, SCHEMA, records
 
 from protocol.content import canonical
 from protocol.content.cid import digest_of
+from protocol.data.images import packaged
 from protocol.data.schema import DataSchema, fitted, packaged_names
 from protocol.errors import DataError
 
@@ -37,9 +38,9 @@ def test_a_schema_survives_its_document():
 
 
 def test_packaged_schemas_parse():
-    assert packaged_names() == ["uci-heart-disease", "wisconsin-breast-cancer"]
+    assert packaged_names() == ["breast-ultrasound", "uci-heart-disease", "wisconsin-breast-cancer"]
     for name in packaged_names():
-        assert DataSchema.packaged(name).name == name
+        assert packaged(name).name == name
     with pytest.raises(DataError, match="no packaged schema 'other'"):
         DataSchema.packaged("other")
 

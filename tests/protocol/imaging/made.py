@@ -10,6 +10,7 @@ import numpy as np
 import pydicom
 from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
     ExplicitVRLittleEndian,
     UltrasoundImageStorage,
@@ -78,6 +79,16 @@ def instance(frames: np.ndarray | None = None, **attributes: Any) -> Dataset:
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     return dataset
+
+
+def jpeg2000(frames: np.ndarray) -> bytes:
+    """Frames of 8 bits a sample in JPEG 2000 without loss, as PixelData has them."""
+    encoded = []
+    for frame in frames:
+        out = BytesIO()
+        Image.fromarray(frame).save(out, "JPEG2000", irreversible=False, no_jp2=True, mct=0)
+        encoded.append(out.getvalue())
+    return encapsulate(encoded)
 
 
 def file(dataset: Dataset) -> bytes:

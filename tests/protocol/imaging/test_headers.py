@@ -11,12 +11,13 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from protocol.errors import Unclean
 from protocol.imaging.deidentify import deidentify
 from protocol.imaging.profile import Action, action
 from protocol.imaging.pseudonyms import Pseudonyms
-from tests.protocol.imaging.made import BORN, EXAMINED, PATIENT, PSEUDONYMS, file, instance, opened
+from tests.protocol.imaging.made import BORN, EXAMINED, PATIENT, PSEUDONYMS, file, instance, opened, region
 
 # What the tests plant, they plant by pydicom, which warns of it.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -79,6 +80,7 @@ def test_every_attribute_of_the_dictionary_can_hold_an_identifier() -> None:
     [
         ("InstanceNumber", "IS", "RUE X 5"),
         ("InstanceNumber", "IS", "4711008"),
+        ("FocusDepth", "DS", "4711008.0"),
         ("HeartRate", "IS", "DUCHEMIN"),
         ("MechanicalIndex", "DS", "DUCHEMIN"),
         ("Manufacturer", "AS", "DUCHEMIN"),
@@ -109,14 +111,17 @@ def _plant(dataset: Dataset, keyword: str, vr: str, value: str | bytes) -> None:
 @pytest.mark.parametrize(
     "text",
     ["HOSP 4711008", "hosp-4711008", "04711008", "4711-008", "29.02.2024", "29/02/24", "2024 02 29", "29.2.2024",
-     "Lefe\u0301vre", "LEFEVRE", "for Zoe", "4 July 1961 or 04/07/1961"],
+     "Lefe\u0301vre", "LEFEVRE", "for Zoe", "4 July 1961 or 04/07/1961", "4 July 1961", "Feb 29, 2024", "04JUL61",
+     "29-Feb-2024"],
 )  # fmt: skip
 def test_the_second_look_reads_as_people_write(text: str) -> None:
     dataset = instance(PatientName="LEFÈVRE^ZOÉ", SpecificCharacterSet="ISO_IR 192", SoftwareVersions=text)
-    assert "SoftwareVersions" not in cleaned(dataset)
+    assert not cleaned(dataset).get("SoftwareVersions")
 
 
-@pytest.mark.parametrize("text", ["HEART", "Carotid artery", "Zoetrope 7.1", "471"])
+@pytest.mark.parametrize(
+    "text", ["HEART", "Carotid artery", "Zoetrope 7.1", "471", "July 1961", "Marble 29 2024"]
+)
 def test_and_leaves_what_only_looks_like_it(text: str) -> None:
     dataset = instance(PatientName="ART^ZOÉ", SpecificCharacterSet="ISO_IR 192", SoftwareVersions=text)
     assert cleaned(dataset).SoftwareVersions == text
@@ -135,9 +140,10 @@ def test_what_is_clean_is_not_cleaned_twice() -> None:
         deidentify(once, PSEUDONYMS, NoText())
 
 
-def test_image_types_and_character_sets_are_the_standards() -> None:
+def test_image_types_directions_and_character_sets_are_the_standards() -> None:
     result = cleaned(instance(ImageType=["ORIGINAL", "PRIMARY", "DUCHEMIN", "0001"]))
     assert list(result.ImageType) == ["ORIGINAL", "PRIMARY", "", "0001"]
+    assert list(cleaned(instance(PatientOrientation=["PL", "RUE X"])).PatientOrientation) == ["PL", ""]
     dataset = instance()
     _plant(dataset, "SpecificCharacterSet", "CS", "DUCHEMIN")
     with pytest.raises(Unclean, match="character set"):
@@ -150,6 +156,32 @@ def test_file_header_attributes_inside_go() -> None:
     assert (
         b"rue X" not in deidentify(file(instance(SourceImageSequence=[item])), PSEUDONYMS, NoText()).content
     )
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_binary_numbers_stay_in_every_encoding(syntax: str) -> None:
+    item = region()
+    item.PhysicalDeltaX, item.TransducerFrequency, item.ReferencePixelX0 = 0.25, 5_000, -7
+    dataset = instance(SequenceOfUltrasoundRegions=[item], FocusDepth="4.5", RecommendedDisplayFrameRate="19")
+    dataset.add_new("PixelAspectRatio", "IS", ["1", "2"])
+    dataset.file_meta.TransferSyntaxUID = syntax
+    result = cleaned(dataset)
+    kept = result.SequenceOfUltrasoundRegions[0]
+    assert (kept.PhysicalDeltaX, kept.TransducerFrequency, kept.ReferencePixelX0) == (0.25, 5_000, -7)
+    assert (result.Rows, result.Columns, result.BitsStored, list(result.PixelAspectRatio)) == (
+        240,
+        320,
+        8,
+        [1, 2],
+    )
+
+
+def test_numbers_that_are_not_whole_are_kept_back() -> None:
+    dataset = instance()
+    _plant(dataset, "PhysicalDeltaX", "FD", b"DUCHEM")
+    dataset.set_original_encoding(False, True, "iso8859")
+    with pytest.raises(Unclean, match="read"):
+        deidentify(file(dataset), PSEUDONYMS, NoText())
 
 
 def test_private_attributes_go() -> None:

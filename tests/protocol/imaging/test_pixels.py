@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import sys
-from io import BytesIO
 
+import cv2
 import numpy as np
 import pytest
-from PIL import Image
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
 from pydicom.pixels import pixel_array
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
@@ -23,6 +21,7 @@ from tests.protocol.imaging.made import (
     ROWS,
     file,
     instance,
+    jpeg2000,
     opened,
     region,
     speckle,
@@ -96,17 +95,11 @@ def test_lossless_encodings_come_back_bit_for_bit(syntax: str, samples: int) -> 
     if syntax == RLELossless:
         dataset.compress(RLELossless, generate_instance_uid=False)
     else:
-        dataset.PixelData = encapsulate([_jpeg2000(frame) for frame in pixels])
+        dataset.PixelData = jpeg2000(pixels)
         dataset.file_meta.TransferSyntaxUID = JPEG2000Lossless
     cleaned = deidentify(file(dataset), PSEUDONYMS, Says())
     assert np.array_equal(stored(cleaned)[:, ~outside()], pixels[:, ~outside()])
     assert not stored(cleaned)[:, outside()].any()
-
-
-def _jpeg2000(frame: np.ndarray) -> bytes:
-    out = BytesIO()
-    Image.fromarray(frame).save(out, "JPEG2000", irreversible=False, no_jp2=True, mct=0)
-    return out.getvalue()
 
 
 def test_black_is_black_in_every_photometric_interpretation() -> None:
@@ -257,6 +250,46 @@ def test_measurements(text: str) -> None:
 )
 def test_what_is_no_measurement(text: str) -> None:
     assert not Found(Box(0, 0, 1, 1), text).is_measurement
+
+
+class Engine:
+    """Answers as RapidOCR's engine does."""
+
+    def __init__(self, corners: list[list[float]], text: str) -> None:
+        self.answer = [[corners, text, 0.9]]
+
+    def __call__(self, _: np.ndarray) -> tuple[list, None]:
+        return self.answer, None
+
+
+def found(
+    ocr: RapidOcr, corners: list[list[float]], text: str, monkeypatch: pytest.MonkeyPatch
+) -> list[Found]:
+    monkeypatch.setattr(ocr, "_engine", Engine(corners, text))
+    return ocr.find(speckle()[0])
+
+
+@pytest.mark.parametrize("slope", [(0, 10), (0, -10), (-90, 100), (10, 10)])
+def test_slanted_text_is_covered_by_boxes_along_it(
+    ocr: RapidOcr, slope: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right, down = 100 + slope[0], slope[1]
+    corners = np.array([[100, 120], [100 + right, 120 + down], [100 + right, 140 + down], [100, 140]])
+    boxes = [each.box for each in found(ocr, corners.tolist(), "DUCHEMIN", monkeypatch)]
+    quad = np.zeros((ROWS, COLUMNS), np.uint8)
+    cv2.fillPoly(quad, [corners], 1)
+    covered = np.zeros(quad.shape, bool)
+    for box in boxes:
+        covered[box.rows, box.columns] = True
+    assert covered[quad > 0].all()
+    assert covered.sum() <= 3 * quad.sum()
+
+
+def test_a_large_lone_letter_is_a_shape(ocr: RapidOcr, monkeypatch: pytest.MonkeyPatch) -> None:
+    large = [[50, 50], [150, 50], [150, 160], [50, 160]]
+    assert found(ocr, large, "T", monkeypatch) == []
+    assert found(ocr, large, "LI", monkeypatch) != []
+    assert found(ocr, [[50, 50], [60, 50], [60, 70], [50, 70]], "T", monkeypatch) != []
 
 
 def test_a_missing_library_of_the_system_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from protocol.errors import DataError, LearningError, NotFinite, WrongLength
 from protocol.learning import zoo
 from protocol.learning.fixed_point import to_floats
 from protocol.learning.merge import merge, quantise, weights
-from protocol.learning.train import initial_state, train
+from protocol.learning.train import augmented, initial_state, train
 from protocol.spec import JobSpec
 from tests.protocol.job_documents import CNN, MLP, image_job, job
 
@@ -95,6 +95,63 @@ def test_the_same_seed_gives_the_same_update(name, model):
     first = trained(spec, records, labels)
     torch.manual_seed(99)
     assert np.array_equal(first.delta, trained(spec, records, labels).delta)
+
+
+AUGMENT = {"flip": True, "shift": 0.1, "rotate": 20, "zoom": 0.2, "contrast": 0.2}
+
+
+def augmenting(**augment: object) -> JobSpec:
+    document = image_job()
+    document["training"]["augment"] = augment
+    return JobSpec.from_dict(document)
+
+
+def changed(pictures: torch.Tensor, seed: int = 1, **augment: object) -> torch.Tensor:
+    return augmented(pictures, augmenting(**augment).training.augment, torch.Generator().manual_seed(seed))
+
+
+def test_augmentation_is_seeded_and_changes_the_update():
+    _, records, labels = images()
+    plain, first, again = (
+        trained(spec, records, labels).delta
+        for spec in (augmenting(), augmenting(**AUGMENT), augmenting(**AUGMENT))
+    )
+    assert np.array_equal(first, again)
+    assert not np.allclose(first, plain)
+
+
+def test_augmentation_by_nothing_leaves_pictures_alone():
+    pictures = torch.from_numpy(images()[1])
+    assert torch.allclose(changed(pictures), pictures, atol=1e-4)
+
+
+def test_half_of_the_pictures_are_mirrored():
+    pictures = torch.arange(64.0).reshape(1, 1, 8, 8).expand(200, 1, 8, 8)
+    flipped = changed(pictures, flip=True)
+    mirrored = [torch.allclose(each, pictures[0].flip(2), atol=1e-3) for each in flipped]
+    same = [torch.allclose(each, pictures[0], atol=1e-3) for each in flipped]
+    assert sum(mirrored) + sum(same) == 200
+    assert 60 < sum(mirrored) < 140
+
+
+def test_a_shift_is_a_share_of_the_sides():
+    rows = torch.arange(100.0)[:, None].expand(50, 1, 100, 40)
+    moved = changed(rows, shift=0.1)[:, 0, 50, 20] - 50
+    assert 8 < moved.abs().max() <= 10.001
+
+
+def test_a_turn_keeps_the_proportions_of_a_picture_that_is_no_square():
+    """A disc stays one, whatever the angle."""
+    down, across = torch.meshgrid(torch.arange(40.0) - 19.5, torch.arange(80.0) - 39.5, indexing="ij")
+    disc = (down**2 + across**2 < 12**2).float().expand(20, 1, 40, 80)
+    assert (changed(disc, rotate=180) - disc).abs().mean() < 0.02
+
+
+def test_contrast_and_brightness_stay_within_their_bounds():
+    pictures = torch.ones(200, 1, 8, 8)
+    light = changed(pictures, contrast=0.2)[:, 0, 0, 0]
+    assert (light - 1).abs().max() <= 0.4001
+    assert light.std() > 0.1
 
 
 def test_round_hospital_seed_and_spec_seed_each_change_the_update():

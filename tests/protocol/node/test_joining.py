@@ -13,13 +13,17 @@ from protocol.chain.jobs import Phases
 from protocol.chain.models import Models, Vector, Version
 from protocol.content import vectors
 from protocol.content.cid import to_cid
-from protocol.errors import AdmissionRefused, LearningError, WrongLength
+from protocol.data.splits import TRAIN
+from protocol.errors import AdmissionRefused, DataError, LearningError, WrongLength
 from protocol.node import joining
 from protocol.node.joining import Joining
 from protocol.node.policy import EXAMPLE
 from protocol.spec import JobSpec
-from tests.protocol.job_documents import job
+from protocol.vault.images import ImageDataset
+from protocol.vault.store import Vault
+from tests.protocol.job_documents import CNN, job
 from tests.protocol.test_proposal import proposal_of_spec
+from tests.protocol.vault import cohorts
 
 LANES = 4
 CHAIN_JOB = SimpleNamespace(
@@ -107,3 +111,79 @@ def test_a_job_that_the_policy_is_against_gets_no_update_whoever_enrolled(
     )  # fmt: skip
     Joining.join(node, None, 1, CHAIN_JOB, spec, SimpleNamespace(exists=True))
     assert "privacy: none is not allowed here" in made["updates"]
+
+
+def of_images(home: Path, **changes: Any) -> tuple[Vault, ImageDataset, JobSpec]:
+    """A vault with a dataset of forty patients, registered as number 7, and a job on pictures like its own."""
+    vault = cohorts.vault_in(home)
+    cohorts.fill(vault, range(40), each=1)
+    dataset = ImageDataset.create(
+        home / "datasets" / "breast", cohorts.SCHEMA, vault, held_out=0.5, finder=cohorts.NO_TEXT
+    )
+    dataset.remember_id(7)
+    parameters = {**CNN["parameters"], "height": cohorts.SCHEMA.rows, "width": cohorts.SCHEMA.columns}
+    spec = JobSpec.from_dict(
+        job(
+            model={**CNN, "parameters": parameters},
+            training__loss="cross_entropy",
+            data__schema={**cohorts.SCHEMA.to_dict(), **changes},
+        )
+    )
+    return vault, dataset, spec
+
+
+def looking(home: Path, vault: Vault | None) -> Any:
+    node = SimpleNamespace(home=home, vault=vault, chain=None)
+    node._pinned_version = lambda *parts: Joining._pinned_version(node, *parts)
+    return node
+
+
+def test_a_job_on_pictures_finds_the_dataset_of_images(tmp_path: Path) -> None:
+    vault, dataset, spec = of_images(tmp_path)
+    found = Joining._dataset_for(looking(tmp_path, vault), spec, None)
+    assert found.root == dataset.root
+    pictures, labels = found.arrays(TRAIN)
+    assert pictures.shape == (found.train_records, 1, 12, 16) and len(labels) == len(pictures)
+
+
+def test_a_closed_vault_is_the_reason_against_a_job_on_pictures(tmp_path: Path) -> None:
+    _, _, spec = of_images(tmp_path)
+    with pytest.raises(AdmissionRefused, match="vault that holds them is closed") as refused:
+        Joining._dataset_for(looking(tmp_path, None), spec, None)
+    assert "--vault-password-file" in refused.value.hint
+
+
+def test_a_closed_vault_is_no_reason_against_a_job_on_other_data(tmp_path: Path) -> None:
+    of_images(tmp_path)
+    with pytest.raises(AdmissionRefused, match="No registered dataset"):
+        Joining._dataset_for(looking(tmp_path, None), JobSpec.from_dict(job()), None)
+
+
+def test_pictures_with_other_constants_are_another_schema(tmp_path: Path) -> None:
+    vault, _, spec = of_images(tmp_path, centre=0.2)
+    with pytest.raises(AdmissionRefused, match="No registered dataset"):
+        Joining._dataset_for(looking(tmp_path, vault), spec, None)
+
+
+def test_a_job_goes_on_with_the_version_that_was_pinned(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    vault, first, spec = of_images(tmp_path)
+    cohorts.fill(vault, range(50, 60), each=1)
+    second = first.extend(vault, finder=cohorts.NO_TEXT)
+    registered = [SimpleNamespace(version=SimpleNamespace(root=each.root)) for each in (first, second)]
+    monkeypatch.setattr(joining, "Datasets", lambda _chain: SimpleNamespace(versions=lambda _id: registered))
+    for pinned in (first, second):
+        place = SimpleNamespace(dataset_id=7, dataset_version=pinned.version)
+        assert Joining._dataset_for(looking(tmp_path, vault), spec, place).root == pinned.root
+
+
+def test_a_version_whose_member_withdrew_is_trained_on_no_longer(tmp_path: Path) -> None:
+    """Also by a node that opened it before."""
+    vault, dataset, spec = of_images(tmp_path)
+    before = Joining._dataset_for(looking(tmp_path, vault), spec, None)
+    before.arrays(TRAIN)
+    uid = dataset.members()[0].uid
+    dataset.withdraw([uid], finder=cohorts.NO_TEXT)
+    with pytest.raises(DataError):
+        before.verify()

@@ -22,6 +22,7 @@ from protocol.errors import (
     NotFinite,
     SalusError,
     StillComing,
+    VaultError,
 )
 from protocol.node import node as node_module
 from protocol.node.node import JOURNAL, SPOOL, Node
@@ -38,7 +39,7 @@ class Quiet(Node):
     """A node without chain and home: what it is asked to do is done by hand."""
 
     def __init__(self, home: Path) -> None:
-        self.home, self.ipfs, self.hospital_id, self.policy = home, Daemon(), 1, EXAMPLE
+        self.home, self.ipfs, self.hospital_id, self.policy, self.vault = home, Daemon(), 1, EXAMPLE, None
         self.chain = SimpleNamespace(now=lambda: 1_000)
         self.jobs = SimpleNamespace(participant=lambda *_: SimpleNamespace(exists=True))
         self.workers, self._ended, self._holding_keys = {}, set(), {JOB}
@@ -87,7 +88,9 @@ def worker(outcome: Step | SalusError) -> Any:
     return SimpleNamespace(job_id=JOB, tick=tick)
 
 
-@pytest.mark.parametrize("error", [NotFinite("diverged"), NodeError("no"), ChainError("lost its turn")])
+@pytest.mark.parametrize(
+    "error", [NotFinite("diverged"), NodeError("no"), VaultError("altered"), ChainError("lost its turn")]
+)
 def test_a_job_that_fails_is_tried_again_and_never_left(node: Quiet, error: SalusError) -> None:
     node.workers[JOB] = worker(error)
     assert not node._work(node.workers[JOB])

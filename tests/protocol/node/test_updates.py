@@ -11,7 +11,7 @@ import pytest
 
 from protocol.chain.events import Event
 from protocol.chain.jobs import Participant
-from protocol.errors import JobKeyError, JournalError
+from protocol.errors import DataError, JobKeyError, JournalError
 from protocol.learning.masks import JobKey
 from protocol.learning.train import LocalResult
 from protocol.node.journal import Journal
@@ -119,6 +119,29 @@ def test_another_attempt_has_other_masks_and_an_update_of_its_own(three: Hospita
     three.open(2, labels=0)
     second = three.send(11, attempt=2)
     assert three.trained == 2 and not np.array_equal(first, second)
+
+
+def test_data_that_changed_since_the_last_round_is_not_trained_on(three: Hospitals) -> None:
+    """A patient may withdraw while a job runs; what was read before is no way around it."""
+
+    def withdrawn() -> None:
+        raise DataError("A member was withdrawn.")
+
+    updates = three.updates(11)
+    updates.dataset.verify = lambda: None
+    base = np.zeros(LANES, np.int32)
+
+    def send(attempt: int) -> None:
+        three.open(attempt, labels=0)
+        context = updates.context(three.record, 1, attempt, base)
+        updates.outgoing(context, three.record, base, None, lambda *_: None)
+
+    send(1)
+    send(2)
+    updates.dataset.verify = withdrawn
+    with pytest.raises(DataError, match="withdrawn"):
+        send(3)
+    assert three.trained == 2
 
 
 def test_masks_and_weights_are_those_of_the_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

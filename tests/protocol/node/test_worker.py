@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from protocol.chain.jobs import Draw, Look, Participant, Round
-from protocol.errors import NotFinite
+from protocol.errors import DataError, NotFinite, SalusError, VaultError
 from protocol.node.steps import Action
 from protocol.node.worker import JobWorker
 from protocol.record import JobRecord
@@ -45,9 +45,12 @@ def test_an_enrolment_that_is_gone_at_the_second_look_is_made_again(exists: bool
     assert worker.tick().action == then
 
 
-def test_a_training_that_diverges_sits_the_attempt_out_and_stays_in_the_job() -> None:
+@pytest.mark.parametrize("error", [NotFinite, DataError, VaultError])
+def test_a_training_that_fails_sits_the_attempt_out_and_stays_in_the_job(error: type[SalusError]) -> None:
+    """Also for data that can no longer be trained on: a patient of theirs has withdrawn."""
+
     def diverge(*_: object) -> None:
-        raise NotFinite("Training diverged")
+        raise error("Training diverged")
 
     updates = SimpleNamespace(
         hospital_id=ME, spec=SimpleNamespace(privacy=SimpleNamespace(mechanism="masked")), outgoing=diverge,

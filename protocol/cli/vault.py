@@ -1,0 +1,351 @@
+"""``salus vault``: a hospital's store of anonymised images."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from protocol.cli.arguments import EXISTING_FILE, NEW_FILE, vault_password
+from protocol.cli.command import Group
+from protocol.cli.dataset import models_used, uses_document, uses_view
+from protocol.cli.image import SECRET
+from protocol.cli.output import Result, done, facts, moment, next_commands, table, working
+from protocol.cli.session import Session
+from protocol.cli.vault_dataset import dataset
+from protocol.errors import AccountError, DataError, SalusError
+
+if TYPE_CHECKING:
+    from protocol.imaging.pseudonyms import Pseudonyms
+    from protocol.vault.store import Vault
+    from protocol.withdrawal import ModelUse
+
+_SHOWN_ROWS = 20
+_LABEL_COLUMNS = ["sop_instance_uid", "label"]
+
+
+@click.group(cls=Group)
+def vault() -> None:
+    """A hospital's anonymised images, encrypted on its own disk. Nothing leaves this machine."""
+
+
+vault.add_command(dataset)
+
+
+@vault.command(
+    examples=[
+        "salus --home /srv/salus vault init --vault-password-file pw",
+        "salus vault init --vault-password-file pw --json",
+    ],
+)
+@vault_password
+@click.pass_obj
+def init(session: Session, vault_password_file: Path | None) -> Result:
+    """Make an empty vault in --home, and the secret of the pseudonyms (imaging.key) where there is none. Whoever loses
+    the password loses what is in the vault."""
+    from protocol.imaging.pseudonyms import Pseudonyms
+    from protocol.vault.store import Vault
+
+    password = _password(session, vault_password_file, "Password for the new vault", confirm=True)
+    made = Vault.create(session.settings.home, password)
+    Pseudonyms.open(session.settings.home / SECRET)
+    return Result(
+        {"folder": made.folder},
+        [
+            done(f"Made a vault in {made.folder}."),
+            f"Keep the password apart from this machine, and {session.settings.home / SECRET} too.",
+            next_commands("salus vault backup vault.backup"),
+        ],
+    )
+
+
+@vault.command(
+    examples=[
+        "salus --home /srv/salus vault status --vault-password-file pw",
+        "salus vault status --verify --vault-password-file pw --json",
+    ],
+)
+@vault_password
+@click.option("--verify", is_flag=True, help="Read everything, and check each image against its SHA-256.")
+@click.pass_obj
+def status(session: Session, vault_password_file: Path | None, verify: bool) -> Result:
+    """Say what is in the vault, in numbers."""
+    opened = open_vault(session, vault_password_file)
+    checked = None
+    if verify:
+        with working("Reading everything"):
+            checked = opened.verify()
+    rows, waiting = opened.index(), opened.pending()
+    document = {
+        "folder": opened.folder,
+        "instances": len(rows),
+        "batches": len(opened.batches()),
+        "labelled": sum(row.label is not None for row in rows),
+        "pending": len(waiting),
+        "verified": checked,
+    }
+    shown = {
+        "instances": f"{len(rows):,} in {document['batches']} batches, {document['labelled']:,} with a label",
+        "pending": f"{len(waiting):,}, in no batch yet",
+        "folder": opened.folder,
+    }
+    if verify:
+        shown["verified"] = f"{checked:,} instances are as they were"
+    return Result(document, [facts(shown)])
+
+
+@vault.command(
+    examples=[
+        "salus --home /srv/salus vault query \"modality = 'US' AND body_part = 'BREAST'\" --vault-password-file pw",
+        "salus vault query 'label = 1 AND rows >= 480' --vault-password-file pw --json",
+    ],
+)
+@click.argument("where", default="")
+@vault_password
+@click.pass_obj
+def query(session: Session, where: str, vault_password_file: Path | None) -> Result:
+    """List images for which an SQL condition holds; all of them without one.
+
+    WHERE may name uid, patient, device, modality, body_part, model, rows, columns, frames, received_at (unix seconds),
+    batch and label. Patients and UIDs are pseudonyms. Images that are in no batch yet are not asked.
+    """
+    rows = open_vault(session, vault_password_file).index(where)
+    lines = [
+        (
+            row.patient, row.modality, row.body_part or "-", row.model or "-", f"{row.columns} x {row.rows}",
+            str(row.frames), "-" if row.label is None else str(row.label), row.device, moment(row.received_at),
+        )
+        for row in rows[:_SHOWN_ROWS]
+    ]  # fmt: skip
+    heads = ["Patient", "Modality", "Body part", "Model", "Size", "Frames", "Label", "Device", "Received"]
+    document = {
+        "instances": [
+            {
+                "uid": row.uid, "patient": row.patient, "device": row.device, "modality": row.modality,
+                "body_part": row.body_part, "model": row.model, "rows": row.rows, "columns": row.columns,
+                "frames": row.frames, "received_at": row.received_at, "batch": row.batch, "label": row.label,
+                "sha256": row.sha256.hex(),
+            }
+            for row in rows
+        ]
+    }  # fmt: skip
+    patients = len({row.patient for row in rows})
+    shown = f" The first {_SHOWN_ROWS} are shown; --json has all." if len(rows) > _SHOWN_ROWS else ""
+    return Result(document, [table(heads, lines), f"{len(rows):,} images of {patients:,} patients.{shown}"])
+
+
+@vault.command(
+    examples=[
+        "salus --home /srv/salus vault label labels.csv --vault-password-file pw",
+        "salus vault label labels.csv --vault-password-file pw --json",
+    ],
+)
+@click.argument("source", type=EXISTING_FILE)
+@vault_password
+@click.pass_obj
+def label(session: Session, source: Path, vault_password_file: Path | None) -> Result:
+    """Give images their labels, also those that are still to come.
+
+    SOURCE is a CSV file with the columns sop_instance_uid, as the device wrote it, and label, a whole number. The UIDs
+    are mapped to pseudonyms before anything is kept.
+    """
+    opened = open_vault(session, vault_password_file)
+    pseudonyms = _pseudonyms(session)
+    labels = {pseudonyms.uid(uid): value for uid, value in _labels(source).items()}
+    changed = opened.label(labels)
+    return Result(
+        {"labels": len(labels), "changed": changed},
+        [done(f"Took {len(labels):,} labels; {changed:,} of them are new or changed.")],
+    )
+
+
+@vault.command(
+    examples=[
+        "salus --home /srv/salus vault withdraw - --vault-password-file pw",
+        "salus vault withdraw 4711-08 --issuer CITY --vault-password-file pw --json",
+    ],
+)
+@click.argument("patient")
+@click.option(
+    "--issuer", default="", help="Who issued the patient's id, where images say it (IssuerOfPatientID)."
+)
+@vault_password
+@click.pass_obj
+def withdraw(session: Session, patient: str, issuer: str, vault_password_file: Path | None) -> Result:
+    """Remove all images of a patient who withdraws, and refuse what comes later.
+
+    PATIENT is the hospital's own id, as the images have it; - reads it from standard input, so that it stays in no
+    shell's history. Each dataset that holds an image gets a new version without it. Back-ups, what rests in quarantine,
+    and models that were trained already stay as they are: see `salus quarantine list` for the second.
+    """
+    given = sys.stdin.readline() if patient == "-" else patient
+    if not given.strip():
+        raise DataError("A patient's id is needed.", "Give it as the images have it.")
+    opened = open_vault(session, vault_password_file)
+    pseudonym = _pseudonyms(session).patient(given.strip(), issuer.strip())
+    with working("Removing"):
+        uids = opened.withdraw(pseudonym)
+        datasets, models, unasked = _withdraw_from_datasets(session, opened, uids)
+    view = [done(f"Removed {len(uids):,} images. What comes later of this patient is refused.")]
+    if datasets:
+        lines = [(each["dataset"], str(each["version"])) for each in datasets]
+        view += [
+            table(["Dataset", "Version without them"], lines),
+            unasked or uses_view(models),
+            next_commands(
+                "salus dataset append --name NAME --account ACCOUNT", "salus dataset uses --name NAME"
+            ),
+        ]
+    document = {"pseudonym": pseudonym, "instances": len(uids), "datasets": datasets}
+    return Result({**document, "models": None if unasked else uses_document(models)}, view)
+
+
+@vault.command(
+    examples=[
+        "salus --home /srv/salus vault backup vault.backup --vault-password-file pw --password-file old",
+        "salus vault backup vault.backup --vault-password-file pw --password-file old --json",
+    ],
+)
+@click.argument("target", type=NEW_FILE)
+@vault_password
+@click.option(
+    "--password-file", type=EXISTING_FILE, help="File with the back-up's own password in its first line."
+)
+@click.pass_obj
+def backup(
+    session: Session, target: Path, vault_password_file: Path | None, password_file: Path | None
+) -> Result:
+    """Keep the whole vault in one encrypted file, while it is in use. imaging.key is not in it: keep that as well."""
+    from protocol.vault.backup import backup as keep
+
+    opened = open_vault(session, vault_password_file)
+    password = _typed(f"Password for {target}", password_file, confirm=True)
+    with working("Encrypting"):
+        count = keep(opened, target, password)
+    return Result(
+        {"file": target, "files": count},
+        [
+            done(f"Wrote {target}: {count:,} files, encrypted."),
+            "Keep it and its password apart. It holds patients who withdraw later: replace it after a withdrawal.",
+            next_commands(f"salus --home NEW vault restore {target}"),
+        ],
+    )
+
+
+@vault.command(
+    examples=[
+        "salus --home /srv/salus-new vault restore vault.backup --password-file pw",
+        "salus --home /srv/salus-new vault restore vault.backup --password-file pw --json",
+    ],
+)
+@click.argument("source", type=EXISTING_FILE)
+@click.option(
+    "--password-file", type=EXISTING_FILE, help="File with the back-up's password in its first line."
+)
+@click.pass_obj
+def restore(session: Session, source: Path, password_file: Path | None) -> Result:
+    """Put a back-up's vault into a --home that has none, and check it. The back-up's password opens it then."""
+    from protocol.vault.backup import restore as put_back
+
+    password = _typed(f"Password of {source}", password_file)
+    with working("Decrypting") as work:
+        made = put_back(source, password, session.settings.home)
+        work.say("Reading everything")
+        count = made.verify()
+    return Result(
+        {"folder": made.folder, "instances": count},
+        [done(f"Restored {count:,} images into {made.folder}; each is as it was.")],
+    )
+
+
+def open_vault(session: Session, password_file: Path | None) -> Vault:
+    """The vault of this home, with the password of a file, the environment's, or typed. Raises VaultError,
+    AccountError."""
+    from protocol.vault.store import Vault
+
+    return session.vault(password_file) or Vault.open(
+        session.settings.home, _typed("Password of the vault", None)
+    )
+
+
+def _password(session: Session, file: Path | None, question: str, *, confirm: bool = False) -> str:
+    return _typed(question, file or session.settings.vault_password_file, confirm=confirm)
+
+
+def _typed(question: str, file: Path | None, *, confirm: bool = False) -> str:
+    """From a file, else typed at a terminal and not shown. The network's password file is for keys of the chain."""
+    from protocol.settings import read_password
+
+    if file is not None:
+        return read_password(file)
+    if not sys.stdin.isatty():
+        raise AccountError(
+            f"{question} is needed, and there is no terminal to ask on.",
+            "Give a file with the password in it.",
+        )
+    return click.prompt(question, hide_input=True, confirmation_prompt=confirm, err=True)
+
+
+def _pseudonyms(session: Session) -> Pseudonyms:
+    from protocol.imaging.pseudonyms import Pseudonyms
+
+    path = session.settings.home / SECRET
+    if not path.is_file():
+        raise DataError(
+            f"There is no {path}, so nobody knows the pseudonyms.",
+            "It is made with the first image; or restore it.",
+        )
+    return Pseudonyms.open(path)
+
+
+def _labels(source: Path) -> Mapping[str, int]:
+    """UIDs as the device wrote them, and labels. Raises DataError, which quotes nothing of the file."""
+    labels: dict[str, int] = {}
+    try:
+        with source.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.reader(file, strict=True)
+            if [name.strip() for name in next(rows, [])] != _LABEL_COLUMNS:
+                raise DataError(f"{source}: the first line is not {','.join(_LABEL_COLUMNS)}.")
+            for row in rows:
+                if not row:
+                    continue
+                uid, value = _label(row, f"{source}, line {rows.line_num}")
+                if labels.setdefault(uid, value) != value:
+                    raise DataError(f"{source}, line {rows.line_num}: a UID comes again with another label.")
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{source} is not a CSV file in UTF-8.") from error
+    return labels
+
+
+def _label(row: list[str], place: str) -> tuple[str, int]:
+    if len(row) != len(_LABEL_COLUMNS) or not row[0].strip():
+        raise DataError(f"{place}: there must be a UID and a label.")
+    try:
+        return row[0].strip(), int(row[1])
+    except ValueError as error:
+        raise DataError(f"{place}: the label is not a whole number.") from error
+
+
+def _withdraw_from_datasets(
+    session: Session, opened: Vault, uids: list[str]
+) -> tuple[list[dict[str, Any]], list[ModelUse], str]:
+    """A new version of each image dataset that holds any of the images, the models that learned from them, and why the
+    chain could not be asked for those."""
+    from protocol.vault.images import datasets_in
+
+    versions, models, unasked = [], [], ""
+    for each in datasets_in(session.settings.home / "datasets", opened):
+        held = each.held(uids)
+        if made := each.withdraw(uids):
+            versions.append(
+                {"dataset": made.folder.name, "dataset_id": made.dataset_id, "version": made.version}
+            )
+            try:
+                models += models_used(session, made, held)
+            except SalusError as error:
+                unasked = f"Which models learned from them cannot be said: {error.message}"
+    return versions, models, unasked
