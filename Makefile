@@ -94,6 +94,10 @@ fuzz-short:
 chaos: setup ## A job of 10 rounds under 30 random kills of nodes, chain and IPFS daemon; SEED=n repeats the draws
 	@$(PYTHON) -m tests.integration.chaos $(if $(SEED),--seed $(SEED))
 
+.PHONY: stream
+stream: setup ## A device streams 500 images into a gateway that is killed 10 times; SEED=n repeats the draws
+	@$(PYTHON) -m tests.integration.stream $(if $(SEED),--seed $(SEED))
+
 .PHONY: lint
 lint: setup ## Style of Python and Solidity
 	@$(PYTHON) -m ruff check .
