@@ -1,5 +1,5 @@
-"""A job on ultrasound: BreastMNIST at five hospitals, as DICOM through de-identification into their vaults, trained in
-the swarm; beside each hospital alone, all of them in one place, and MedMNIST's published figures.
+"""A job on ultrasound: BreastMNIST as DICOM, streamed through the gateways of five hospitals, and trained from their
+vaults in the swarm; beside each hospital alone, all in one place, and MedMNIST's published figures.
 
     python scripts/bench_ultrasound.py
 
@@ -9,6 +9,7 @@ Training, quantisation and merge are the nodes'. The test pictures are the owner
 from __future__ import annotations
 
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,22 +28,26 @@ from protocol.data import breast_mnist
 from protocol.data.breast_mnist import MALIGNANT, Pictures
 from protocol.data.images import ImageSchema
 from protocol.data.splits import HELD_OUT, TRAIN
-from protocol.imaging.deidentify import Clean, deidentify
+from protocol.errors import GatewayError
+from protocol.gateway.certificates import own, self_signed
+from protocol.gateway.scp import Address
+from protocol.gateway.sender import Sender
+from protocol.gateway.service import Gateway, devices_of, pseudonyms_of
+from protocol.imaging import instances
 from protocol.imaging.device import ultrasound
-from protocol.imaging.pseudonyms import Pseudonyms
-from protocol.imaging.text import RapidOcr, TextFinder
 from protocol.learning.metrics import Metrics, evaluate
 from protocol.learning.rehearsal import rehearse
 from protocol.learning.train import initial_state
 from protocol.templates import Template
 from protocol.vault.images import ImageDataset
-from protocol.vault.store import Instance, Vault
+from protocol.vault.store import Vault
 
 SEEDS = (1, 2, 3)
 # Yang et al. 2023, ResNet-18 on 28 x 28 pixels.
 PUBLISHED = {"auc": 0.901, "accuracy": 0.863}
 #: The devices' pixels for one of the set's.
 TIMES = 8
+DEVICE, AE_TITLE = "room-1", "US_ROOM1"
 RETAIN_UNTIL = 2_000_000_000
 
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -71,25 +76,46 @@ def sent(pictures: Pictures, index: int) -> bytes:
     )
 
 
-def hospital(
-    name: str, home: Path, pictures: Pictures, chosen: np.ndarray, schema: ImageSchema, finder: TextFinder
-) -> Hospital:
-    """Takes pictures in as a gateway does, makes a dataset of them and reads it back."""
-    pseudonyms = Pseudonyms.open(home / "imaging.key")
-    vault = Vault.create(home, "bench")
-    masked, now = 0, int(time.time())
-    for index in chosen.tolist():
-        clean = deidentify(sent(pictures, index), pseudonyms, finder)
-        masked += bool(clean.pixels.masked)
-        vault.add(_instance(clean, now))
-        vault.label({clean.uid: int(pictures.labels[index])})
-    vault.flush()
+def hospital(name: str, home: Path, pictures: Pictures, chosen: np.ndarray, schema: ImageSchema) -> Hospital:
+    """Streams pictures through a hospital's gateway, makes a dataset of what is in its vault then, and reads it."""
+    vault, pseudonyms = Vault.create(home, "bench"), pseudonyms_of(home)
+    files = [sent(pictures, index) for index in chosen.tolist()]
+    uids = [pseudonyms.uid(str(instances.read(content).SOPInstanceUID)) for content in files]
+    vault.label(dict(zip(uids, map(int, pictures.labels[chosen]), strict=True)))
+    stream(home, vault, files)
     dataset = ImageDataset.create(
         home / "datasets" / "breast", schema, vault, "modality = 'US' AND body_part = 'BREAST'",
-        breast_mnist.held_out_share(len(chosen)), finder=finder,
+        breast_mnist.held_out_share(len(chosen)),
     )  # fmt: skip
     malignant = int((pictures.labels[chosen] == MALIGNANT).sum())
+    masked = sum(bool(row.report["masked"]) for row in vault.index())
     return Hospital(name, dataset.arrays(TRAIN), dataset.arrays(HELD_OUT), malignant, masked)
+
+
+def stream(home: Path, vault: Vault, files: list[bytes]) -> None:
+    """A device's files over TLS into a gateway, until all are in the vault's batches."""
+    devices = devices_of(home, vault)
+    for path, content in zip((home / "device.pem", home / "device.key"), self_signed(DEVICE), strict=True):
+        path.write_bytes(content)
+    devices.register(DEVICE, (home / "device.pem").read_bytes(), AE_TITLE)
+    certificate, key = own(home / "gateway", "SALUS", ["127.0.0.1"])
+    gateway, stop = Gateway(home, vault, Address(port=0, certificate=certificate, key=key)), threading.Event()
+    running = threading.Thread(target=gateway.run, args=(stop,))
+    running.start()
+    try:
+        sender = Sender(
+            "127.0.0.1", gateway.port, AE_TITLE, home / "device.pem", home / "device.key", certificate
+        )
+        if refused := [status for status in sender.send(files) if status]:
+            raise GatewayError(f"{len(refused)} of {len(files)} pictures were refused.")
+        while gateway.quarantine.arrived():
+            time.sleep(0.1)
+    finally:
+        stop.set()
+        running.join()
+    if held := gateway.quarantine.held():
+        raise GatewayError(f"{len(held)} of {len(files)} pictures were kept back: {held[0].reason}")
+    vault.flush(devices.sign)
 
 
 def trained(schema: ImageSchema, seed: int, parties: Sequence[Arrays], test: Arrays) -> Metrics:
@@ -113,9 +139,8 @@ def run() -> dict[str, Any]:
     theirs, test = parts["train"] + parts["val"], parts["test"].encoded(schema)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="salus-bench-") as folder:
-        finder = RapidOcr()
         hospitals = [
-            hospital(name, Path(folder) / name, theirs, chosen, schema, finder)
+            hospital(name, Path(folder) / name, theirs, chosen, schema)
             for name, chosen in breast_mnist.split(theirs.labels).items()
         ]
     taken_in = time.monotonic() - began
@@ -147,10 +172,6 @@ def run() -> dict[str, Any]:
     }
     result["of_central"] = result["swarm"]["auc"] / result["central"]["auc"]
     return result
-
-
-def _instance(clean: Clean, now: int) -> Instance:
-    return Instance(clean.uid, clean.patient, "probe", clean.content, clean.to_dict(), now)
 
 
 def _summary(figures: list[Metrics]) -> dict[str, Any]:
@@ -193,9 +214,9 @@ def show(result: dict[str, Any], console: Console) -> None:
     masked = sum(each["masked"] for each in hospitals.values())
     count = sum(each["train"] + each["held_out"] for each in hospitals.values())
     console.print(
-        f"The swarm reaches {result['of_central']:.1%} of the AUC in one place. {count} pictures through"
-        f" de-identification into five vaults: {result['intake_seconds']} s; in {masked} of them something was taken"
-        " for text and masked."
+        f"The swarm reaches {result['of_central']:.1%} of the AUC in one place. {count} pictures over TLS through"
+        f" five gateways into vaults and read back: {result['intake_seconds']} s; in {masked} of them something was"
+        " taken for text and masked."
     )
 
 
