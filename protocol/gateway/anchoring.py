@@ -78,12 +78,16 @@ class Anchor:
 
     def _grow(self) -> None:
         for dataset in datasets_in(self.datasets, self.vault):
-            grown = dataset.extend(self.vault, min_patients=self.pace.patients, finder=self._finder)
-            latest = grown or dataset
-            if self._register and latest.dataset_id is not None and self._register(latest):
-                log.info(
-                    "dataset %s: version of %s + %s records is on the chain",
-                    latest.dataset_id,
-                    latest.train_records,
-                    latest.held_out_records,
-                )
+            # What a crash left unregistered goes first: the chain has the versions that the folder has.
+            self._put(dataset)
+            if grown := dataset.extend(self.vault, min_patients=self.pace.patients, finder=self._finder):
+                self._put(grown)
+
+    def _put(self, dataset: ImageDataset) -> None:
+        if self._register and dataset.dataset_id is not None and self._register(dataset):
+            log.info(
+                "dataset %s: a version of %s + %s records is on the chain",
+                dataset.dataset_id,
+                dataset.train_records,
+                dataset.held_out_records,
+            )
