@@ -23,6 +23,7 @@ import bench_challenge
 import bench_eighteen
 import bench_flower
 import bench_gas
+import bench_gateway
 import bench_imaging
 import bench_masks
 import bench_privacy
@@ -72,6 +73,8 @@ def main() -> None:
         bench_eighteen.show(result["eighteen"], console)
     result["imaging"] = _timed(result, "imaging", lambda: bench_imaging.run(console.print))
     bench_imaging.show(result["imaging"], console)
+    result["gateway"] = _timed(result, "gateway", bench_gateway.run)
+    bench_gateway.show(result["gateway"], console)
     try:
         result["accuracy"] = _timed(result, "accuracy", bench_accuracy.run)
         bench_accuracy.show(result["accuracy"], console)

@@ -14,7 +14,6 @@ from pynetdicom import AE, build_context
 from pynetdicom.presentation import PresentationContext
 
 from protocol.errors import GatewayError
-from protocol.imaging import instances
 
 #: PS3.8: at most 128 presentation contexts an association.
 MAX_CONTEXTS = 128
@@ -55,9 +54,8 @@ class Sender:
                 "Is the device's certificate registered (`salus device list`), and does the gateway run?",
             )
         try:
-            with instances.in_silence():
-                for file in files:
-                    yield self._status(association.send_c_store(file))
+            for file in files:
+                yield self._status(association.send_c_store(file))
         finally:
             association.release()
 
