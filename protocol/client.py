@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from filelock import FileLock
 
 from protocol.chain.client import Chain, Receipt
 from protocol.chain.consents import Consents, Terms
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     #: Of tables or of images.
     HospitalDataset = Dataset | ImageDataset
 
+REGISTERING = ".registering"
+
 
 @dataclass(frozen=True)
 class Match:
@@ -52,21 +55,28 @@ class Match:
 def register_dataset(chain: Chain, ipfs: Ipfs, dataset: HospitalDataset) -> Receipt:
     """Pins schema and evidence of an anonymised dataset and registers it, or appends it as the next version.
 
-    The dataset's manifest remembers its id, so that registering the same version twice is refused.
+    One process at a time: the chain has the versions in the folder's order, and each once. Raises InvalidInput when the
+    folder has a newer version, or the chain has this one.
     """
-    if is_newest(chain, dataset):
-        raise InvalidInput(
-            f"Dataset {dataset.dataset_id} is already registered with exactly these records.",
-            "Nothing needs to be done.",
-        )
-    datasets, version = Datasets(chain), version_of(dataset)
-    for document in (canonical.dumps(dataset.schema.to_dict()), dataset.evidence()):
-        ipfs.add(document)
-    if dataset.dataset_id is not None:
-        return datasets.append(dataset.dataset_id, version)
-    receipt = datasets.register(version)
-    dataset.remember_id(receipt.event("DatasetVersionRegistered").args["datasetId"])
-    return receipt
+    with FileLock(dataset.folder / REGISTERING, mode=0o600):
+        newest = dataset.newest()
+        if newest.root != dataset.root:
+            raise InvalidInput(
+                f"{dataset.folder.name} has a newer version than this one.", "Register that one."
+            )
+        if is_newest(chain, newest):
+            raise InvalidInput(
+                f"Dataset {newest.dataset_id} is already registered with exactly these records.",
+                "Nothing needs to be done.",
+            )
+        datasets, version = Datasets(chain), version_of(dataset)
+        for document in (canonical.dumps(dataset.schema.to_dict()), dataset.evidence()):
+            ipfs.add(document)
+        if newest.dataset_id is not None:
+            return datasets.append(newest.dataset_id, version)
+        receipt = datasets.register(version)
+        dataset.remember_id(receipt.event("DatasetVersionRegistered").args["datasetId"])
+        return receipt
 
 
 def version_of(dataset: HospitalDataset) -> Version:

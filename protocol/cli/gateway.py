@@ -149,9 +149,10 @@ def _registering(chain: Chain, ipfs: Ipfs) -> Callable[[ImageDataset], bool]:
     Hospitals(chain).require_operator()
 
     def register(dataset: ImageDataset) -> bool:
-        if is_newest(chain, dataset):
+        newest = dataset.newest()
+        if is_newest(chain, newest):
             return False
-        register_dataset(chain, ipfs, dataset)
+        register_dataset(chain, ipfs, newest)
         return True
 
     return register

@@ -203,6 +203,10 @@ class Dataset:
             ) from error
         return type(self).open(self.folder)
 
+    def newest(self) -> Self:
+        """The latest version in its folder now."""
+        return type(self).open(self.folder)
+
     @property
     def root(self) -> bytes:
         """The Merkle root (32 bytes) over the salted leaves."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from protocol.data.splits import MIN_RECORDS
 from protocol.errors import SalusError
 from protocol.imaging.text import TextFinder
 from protocol.vault.images import ImageDataset, datasets_in
@@ -21,6 +23,8 @@ log = logging.getLogger(__name__)
 
 #: After something failed, the chain or the IPFS daemon most likely.
 PAUSE_SECONDS = 30.0
+#: Labels and withdrawals come without a batch.
+LOOK_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -51,23 +55,31 @@ class Anchor:
     ) -> None:
         self.vault, self.datasets, self.pace = vault, datasets, pace
         self._sign, self._register, self._finder = sign, register, finder
-        self._not_before = 0.0
-        self._todo = True
+        self._not_before: dict[Path, float] = {}
 
     def __call__(self) -> None:
-        """One look. What fails is said in a line, and tried again later."""
-        if time.monotonic() < self._not_before:
-            return
+        """One look. What fails is said in a line and tried again later, and holds no other dataset up."""
+        if self._may_try(self.vault.folder):
+            with self._failing(self.vault.folder):
+                if self._is_due() and (batch := self.vault.flush(self._sign)):
+                    log.info("batch %s is in the vault", batch)
+                    self._not_before.clear()
+        for dataset in datasets_in(self.datasets, self.vault):
+            if self._may_try(dataset.folder):
+                self._not_before[dataset.folder] = time.monotonic() + LOOK_SECONDS
+                with self._failing(dataset.folder):
+                    self._grow(dataset)
+
+    def _may_try(self, folder: Path) -> bool:
+        return time.monotonic() >= self._not_before.get(folder, 0.0)
+
+    @contextmanager
+    def _failing(self, folder: Path) -> Iterator[None]:
         try:
-            if self._is_due() and (batch := self.vault.flush(self._sign)):
-                log.info("batch %s is in the vault", batch)
-                self._todo = True
-            if self._todo:
-                self._grow()
-                self._todo = False
+            yield
         except SalusError as error:
-            self._not_before = time.monotonic() + PAUSE_SECONDS
-            log.warning("nothing is anchored for %.0f s: %s", PAUSE_SECONDS, error)
+            self._not_before[folder] = time.monotonic() + PAUSE_SECONDS
+            log.warning("%s waits %.0f s: %s", folder.name, PAUSE_SECONDS, error)
 
     def _is_due(self) -> bool:
         waiting = self.vault.pending()
@@ -76,15 +88,19 @@ class Anchor:
         oldest = min(each.received_at for each in waiting)
         return len(waiting) >= self.pace.instances or time.time() - oldest >= self.pace.seconds
 
-    def _grow(self) -> None:
-        for dataset in datasets_in(self.datasets, self.vault):
-            # What a crash left unregistered goes first: the chain has the versions that the folder has.
-            self._put(dataset)
-            if grown := dataset.extend(self.vault, min_patients=self.pace.patients, finder=self._finder):
-                self._put(grown)
+    def _grow(self, dataset: ImageDataset) -> None:
+        # What a crash left unregistered goes first: the chain has the versions that the folder has.
+        self._put(dataset)
+        if grown := dataset.extend(self.vault, min_patients=self.pace.patients, finder=self._finder):
+            self._put(grown)
 
     def _put(self, dataset: ImageDataset) -> None:
-        if self._register and dataset.dataset_id is not None and self._register(dataset):
+        """Registers a version, unless withdrawals have left too little of it."""
+        if self._register is None or dataset.dataset_id is None:
+            return
+        if min(dataset.train_records, dataset.held_out_records) < MIN_RECORDS:
+            return
+        if self._register(dataset):
             log.info(
                 "dataset %s: a version of %s + %s records is on the chain",
                 dataset.dataset_id,

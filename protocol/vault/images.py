@@ -225,6 +225,10 @@ class ImageDataset:
                 return None
         return type(self).open(self.folder, vault=self._vault)
 
+    def newest(self) -> Self:
+        """The latest version in its folder now."""
+        return type(self).open(self.folder, vault=self._vault)
+
     @property
     def root(self) -> bytes:
         """What the chain gets (32 bytes): the number of leaves and their Merkle root, hashed."""

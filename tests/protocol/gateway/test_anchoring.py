@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from protocol.data.splits import TRAIN
 from protocol.errors import ChainUnreachable
 from protocol.gateway import anchoring
 from protocol.gateway.anchoring import Anchor, Pace
@@ -117,17 +119,67 @@ def test_few_instances_wait_until_their_time_is_over(
 def test_what_fails_on_the_chain_is_tried_again_and_registered_once(
     vault: Vault, dataset: ImageDataset, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    now = monotonic(monkeypatch)
     look = anchor(vault, registry)
     arrive(vault, range(3))
     registry.fails = 1
     look()
     assert not vault.pending() and len(registry.roots) == 1
+    now[0] += anchoring.PAUSE_SECONDS - 1
     look()
     assert len(registry.roots) == 1, "not at once"
-    monkeypatch.setattr(anchoring, "PAUSE_SECONDS", 0)
-    look._not_before = 0
+    now[0] += 1
     look()
     assert registry.roots[1:] == [newest(dataset, vault).root]
+
+
+def test_labels_that_come_later_are_seen(
+    vault: Vault, dataset: ImageDataset, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = monotonic(monkeypatch)
+    look = anchor(vault, registry)
+    late = [clean(20_000 + number, f"LATE-{number}") for number in range(3)]
+    for instance in late:
+        vault.add(instance)
+    vault.flush()
+    look()
+    assert newest(dataset, vault).version == 1
+    vault.label({instance.uid: 1 for instance in late})
+    now[0] += anchoring.LOOK_SECONDS
+    look()
+    assert registry.roots[1:] == [newest(dataset, vault).root]
+
+
+def test_a_dataset_that_cannot_grow_holds_no_other_up(
+    vault: Vault, dataset: ImageDataset, registry: Registry
+) -> None:
+    folder = vault.folder.parent / "datasets" / "aaa"
+    bad = ImageDataset.create(folder, SCHEMA, vault, "", 0.5, finder=NO_TEXT)
+    bad.remember_id(8)
+    (path,) = (folder / "members").iterdir()
+    path.write_bytes(b"altered")
+    arrive(vault, range(3))
+    anchor(vault, registry)()
+    assert newest(dataset, vault).version == 2 and registry.roots[-1] == newest(dataset, vault).root
+
+
+def test_a_version_of_too_few_is_not_registered_and_grows_again(
+    vault: Vault, dataset: ImageDataset, registry: Registry
+) -> None:
+    gone = {each.patient for each in dataset.members() if each.split == TRAIN}
+    uids = [uid for patient in gone for uid in vault.withdraw(patient)]
+    assert dataset.withdraw(uids, finder=NO_TEXT).train_records == 0
+    arrive(vault, range(40))
+    anchor(vault, registry)()
+    grown = newest(dataset, vault)
+    assert registry.roots[1:] == [grown.root] and grown.train_records >= 10
+
+
+def monotonic(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that a test moves."""
+    now = [1_000.0]
+    monkeypatch.setattr(anchoring, "time", SimpleNamespace(monotonic=lambda: now[0], time=time.time))
+    return now
 
 
 @pytest.mark.parametrize("reached", ["flushed", "extended"])
