@@ -51,7 +51,8 @@ class NoText:
 
 def serve(home: Path) -> None:
     """The gateway, until SIGTERM."""
-    vault, pseudonyms = Vault.open(home, PASSWORD), pseudonyms_of(home)
+    vault = Vault.open(home, PASSWORD)
+    pseudonyms = pseudonyms_of(home, vault)
 
     def clean(content: bytes, regions: Sequence[Box]) -> Clean:
         return deidentify(content, pseudonyms, NoText(), regions)

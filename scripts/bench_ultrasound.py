@@ -78,7 +78,8 @@ def sent(pictures: Pictures, index: int) -> bytes:
 
 def hospital(name: str, home: Path, pictures: Pictures, chosen: np.ndarray, schema: ImageSchema) -> Hospital:
     """Streams pictures through a hospital's gateway, makes a dataset of what is in its vault then, and reads it."""
-    vault, pseudonyms = Vault.create(home, "bench"), pseudonyms_of(home)
+    vault = Vault.create(home, "bench")
+    pseudonyms = pseudonyms_of(home, vault)
     files = [sent(pictures, index) for index in chosen.tolist()]
     uids = [pseudonyms.uid(str(instances.read(content).SOPInstanceUID)) for content in files]
     vault.label(dict(zip(uids, map(int, pictures.labels[chosen]), strict=True)))

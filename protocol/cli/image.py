@@ -54,7 +54,7 @@ def deidentify(session: Session, sources: tuple[Path, ...], into: Path) -> Resul
     found = list(_files(sources, into))
     if not found:
         raise DataError("There is no file in what was given.", "Give DICOM files, or folders that hold some.")
-    pseudonyms = Pseudonyms.open(session.settings.home / SECRET)
+    pseudonyms = Pseudonyms.open(session.settings.home / SECRET, make=True)
     into.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     with working("Loading the models that find text") as work:

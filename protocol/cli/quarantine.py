@@ -188,7 +188,7 @@ def release(
     if boxes:
         quarantine.review(found, boxes)
     home = session.settings.home
-    pseudonyms = pseudonyms_of(home)
+    pseudonyms = pseudonyms_of(home, vault)
     cleaner = Cleaner(home / SECRET)
     worker = Worker(quarantine, vault, pseudonyms, [cleaner])
     reasons: dict[str, str] = {}
@@ -196,7 +196,12 @@ def release(
         try:
             for number, id in enumerate(todo, 1):
                 work.say(f"De-identifying {number} of {len(todo)}")
-                reasons[id] = worker.look(id, cleaner)
+                try:
+                    reasons[id] = worker.look(id, cleaner)
+                except (
+                    InvalidInput
+                ) as error:  # Somebody rejected it meanwhile; the others are still to be done.
+                    reasons[id] = error.message
         finally:
             cleaner.close()
     kept = [(id[:_SHOWN_DIGITS], reason) for id, reason in reasons.items() if reason]

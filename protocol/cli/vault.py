@@ -17,7 +17,7 @@ from protocol.cli.image import SECRET
 from protocol.cli.output import Result, done, facts, moment, next_commands, table, working
 from protocol.cli.session import Session
 from protocol.cli.vault_dataset import dataset
-from protocol.errors import AccountError, DataError, SalusError
+from protocol.errors import AccountError, DataError, InvalidInput, SalusError, VaultError
 
 if TYPE_CHECKING:
     from protocol.imaging.pseudonyms import Pseudonyms
@@ -52,7 +52,7 @@ def init(session: Session, vault_password_file: Path | None) -> Result:
 
     password = _password(session, vault_password_file, "Password for the new vault", confirm=True)
     made = Vault.create(session.settings.home, password)
-    Pseudonyms.open(session.settings.home / SECRET)
+    made.bind(Pseudonyms.open(session.settings.home / SECRET, make=True).check)
     return Result(
         {"folder": made.folder},
         [
@@ -70,15 +70,15 @@ def init(session: Session, vault_password_file: Path | None) -> Result:
     ],
 )
 @vault_password
-@click.option("--verify", is_flag=True, help="Read everything, and check each image against its SHA-256.")
+@click.option("--verify", is_flag=True, help="Read everything; check SHA-256 and signatures.")
 @click.pass_obj
 def status(session: Session, vault_password_file: Path | None, verify: bool) -> Result:
     """Say what is in the vault, in numbers."""
     opened = open_vault(session, vault_password_file)
-    checked = None
+    checked, signatures = None, {}
     if verify:
         with working("Reading everything"):
-            checked = opened.verify()
+            checked, signatures = opened.verify(), _signatures(session, opened)
     rows, waiting = opened.index(), opened.pending()
     document = {
         "folder": opened.folder,
@@ -86,15 +86,22 @@ def status(session: Session, vault_password_file: Path | None, verify: bool) -> 
         "batches": len(opened.batches()),
         "labelled": sum(row.label is not None for row in rows),
         "pending": len(waiting),
+        "damaged": opened.damaged(),
         "verified": checked,
+        "signatures": signatures or None,
     }
     shown = {
         "instances": f"{len(rows):,} in {document['batches']} batches, {document['labelled']:,} with a label",
         "pending": f"{len(waiting):,}, in no batch yet",
         "folder": opened.folder,
     }
+    if document["damaged"]:
+        shown["damaged"] = f"{document['damaged']:,} set aside: their devices may send them again"
     if verify:
         shown["verified"] = f"{checked:,} instances are as they were"
+        shown["signatures"] = (
+            f"{signatures['hold']:,} hold, {signatures['unknown']:,} of devices not known here"
+        )
     return Result(document, [facts(shown)])
 
 
@@ -154,7 +161,7 @@ def label(session: Session, source: Path, vault_password_file: Path | None) -> R
     are mapped to pseudonyms before anything is kept.
     """
     opened = open_vault(session, vault_password_file)
-    pseudonyms = _pseudonyms(session)
+    pseudonyms = _pseudonyms(session, opened)
     labels = {pseudonyms.uid(uid): value for uid, value in _labels(source).items()}
     changed = opened.label(labels)
     return Result(
@@ -180,16 +187,23 @@ def withdraw(session: Session, patient: str, issuer: str, vault_password_file: P
 
     PATIENT is the hospital's own id, as the images have it; - reads it from standard input, so that it stays in no
     shell's history. Each dataset that holds an image gets a new version without it. Back-ups, what rests in quarantine,
-    and models that were trained already stay as they are: see `salus quarantine list` for the second.
+    and models that were trained already stay as they are: see `salus quarantine list` for the second. Where nothing of
+    the patient was found the exit code is 1.
     """
+    from protocol.gateway.service import devices_of
+
     given = sys.stdin.readline() if patient == "-" else patient
     if not given.strip():
         raise DataError("A patient's id is needed.", "Give it as the images have it.")
     opened = open_vault(session, vault_password_file)
-    pseudonym = _pseudonyms(session).patient(given.strip(), issuer.strip())
+    pseudonym = _pseudonyms(session, opened).patient(given.strip(), issuer.strip())
     with working("Removing"):
-        uids = opened.withdraw(pseudonym)
-        datasets, models, unasked = _withdraw_from_datasets(session, opened, uids)
+        uids = opened.withdraw(pseudonym, devices_of(session.settings.home, opened).sign)
+        datasets, models, unasked = _withdraw_from_datasets(session, opened, pseudonym, uids)
+    found = bool(uids or datasets)
+    notices = (
+        [] if found else ["No image of this patient was here: id and --issuer must be as in the images."]
+    )
     view = [done(f"Removed {len(uids):,} images. What comes later of this patient is refused.")]
     if datasets:
         lines = [(each["dataset"], str(each["version"])) for each in datasets]
@@ -201,7 +215,7 @@ def withdraw(session: Session, patient: str, issuer: str, vault_password_file: P
             ),
         ]
     document = {"pseudonym": pseudonym, "instances": len(uids), "datasets": datasets}
-    return Result({**document, "models": None if unasked else uses_document(models)}, view)
+    return Result({**document, "models": None if unasked else uses_document(models)}, view, notices, ok=found)
 
 
 @vault.command(
@@ -290,16 +304,35 @@ def _typed(question: str, file: Path | None, *, confirm: bool = False) -> str:
     return click.prompt(question, hide_input=True, confirmation_prompt=confirm, err=True)
 
 
-def _pseudonyms(session: Session) -> Pseudonyms:
+def _pseudonyms(session: Session, opened: Vault) -> Pseudonyms:
+    """Those of the secret that the vault's are of. Raises DataError, VaultError."""
     from protocol.imaging.pseudonyms import Pseudonyms
 
-    path = session.settings.home / SECRET
-    if not path.is_file():
-        raise DataError(
-            f"There is no {path}, so nobody knows the pseudonyms.",
-            "It is made with the first image; or restore it.",
-        )
-    return Pseudonyms.open(path)
+    found = Pseudonyms.open(session.settings.home / SECRET)
+    opened.bind(found.check)
+    return found
+
+
+def _signatures(session: Session, opened: Vault) -> dict[str, int]:
+    """How many signatures of devices over batches hold, and how many are of devices that this home does not know.
+    Raises VaultError for a wrong one."""
+    from protocol.gateway.service import devices_of
+
+    devices, counts = devices_of(session.settings.home), {"hold": 0, "unknown": 0}
+    for batch in opened.batches():
+        for device, each in opened.signatures(batch).items():
+            try:
+                holds = devices.verify(device, each.message, each.signature)
+            except InvalidInput:
+                counts["unknown"] += 1
+                continue
+            if not holds:
+                raise VaultError(
+                    f"Batch {batch} has a signature that is not of device {device}.",
+                    "Restore the vault, or the home's devices, from a back-up.",
+                )
+            counts["hold"] += 1
+    return counts
 
 
 def _labels(source: Path) -> Mapping[str, int]:
@@ -331,16 +364,23 @@ def _label(row: list[str], place: str) -> tuple[str, int]:
 
 
 def _withdraw_from_datasets(
-    session: Session, opened: Vault, uids: list[str]
+    session: Session, opened: Vault, pseudonym: str, uids: list[str]
 ) -> tuple[list[dict[str, Any]], list[ModelUse], str]:
     """A new version of each image dataset that holds any of the images, the models that learned from them, and why the
-    chain could not be asked for those."""
+    chain could not be asked for those. Raises what went wrong with a dataset once all of them were tried."""
     from protocol.vault.images import datasets_in
 
     versions, models, unasked = [], [], ""
-    for each in datasets_in(session.settings.home / "datasets", opened):
-        held = each.held(uids)
-        if made := each.withdraw(uids):
+    failed: list[SalusError] = []
+    for each in datasets_in(session.settings.home / "datasets", opened, failed):
+        try:
+            gone = {*uids, *each.uids_of(pseudonym)}
+            held = each.held(gone)
+            made = each.withdraw(gone)
+        except SalusError as error:
+            failed.append(error)
+            continue
+        if made:
             versions.append(
                 {"dataset": made.folder.name, "dataset_id": made.dataset_id, "version": made.version}
             )
@@ -348,4 +388,6 @@ def _withdraw_from_datasets(
                 models += models_used(session, made, held)
             except SalusError as error:
                 unasked = f"Which models learned from them cannot be said: {error.message}"
+    if failed:
+        raise failed[0]
     return versions, models, unasked

@@ -31,7 +31,7 @@ _RECORDS = "records.jsonl"
 _IMAGE_FILES = (MANIFEST, "schema.json", "split.key")
 _IMAGE_FOLDERS = ("members", "evidence")
 # Not every dataset has them. The ledger is protocol/node/epsilon_ledger.py's.
-_DATASET_FILES_IF_THERE = (PATIENTS, "epsilon.jsonl")
+_DATASET_FILES_IF_THERE = (PATIENTS, "epsilon.jsonl", "withdrawn.sealed")
 _DATASETS = "datasets"
 _KEYSTORE = "keystore"
 

@@ -154,7 +154,7 @@ class UltrasoundAct:
             all_pictures = _phantoms()
         start = sum(row.label is not None for row in self.vault.index()) % len(all_pictures)
         chosen = np.arange(start, start + FIRST + MORE) % len(all_pictures)
-        stream, labels, pseudonyms = [], {}, pseudonyms_of(self.actor.home)
+        stream, labels, pseudonyms = [], {}, pseudonyms_of(self.actor.home, self.vault)
         for number in chosen.tolist():
             content = ultrasound(
                 all_pictures.pictures[number],
@@ -208,7 +208,7 @@ class UltrasoundAct:
 
     def _draw(self, contents: list[bytes]) -> Path | None:
         """A frame of each, as it was sent and as it rests in the vault."""
-        pseudonyms = pseudonyms_of(self.actor.home)
+        pseudonyms = pseudonyms_of(self.actor.home, self.vault)
         pairs = []
         for content in contents:
             sent = instances.read(content)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import threading
 from collections.abc import Sequence
@@ -13,12 +14,14 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from protocol.errors import MissingLibrary, SalusError, Unclean
-from protocol.imaging.deidentify import Clean, deidentify
+from protocol.imaging.deidentify import Clean, Model, WithoutRegions, deidentify
 from protocol.imaging.pseudonyms import Pseudonyms
 from protocol.imaging.text import Box, RapidOcr
 
 #: Half an hour: a cine of a gigabyte takes minutes on a slow machine.
 MAX_SECONDS = 1_800.0
+#: A gigabyte of pixels is there four times at once, and the models that find text beside it.
+MAX_MEMORY_BYTES = 8 << 30
 # Memory that decoders leave behind goes with their process.
 _INSTANCES_A_PROCESS = 2_000
 
@@ -27,7 +30,11 @@ _INSTANCES_A_PROCESS = 2_000
 class _Refusal:
     kind: type[SalusError]
     message: str
-    hint: str
+    hint: str = ""
+    model: Model | None = None
+
+    def error(self) -> SalusError:
+        return WithoutRegions(self.message, self.model) if self.model else self.kind(self.message, self.hint)
 
 
 class Cleaner:
@@ -66,7 +73,7 @@ class Cleaner:
             self._end()
             raise Unclean("It brought down the process that was to clean it.") from None
         if isinstance(answer, _Refusal):
-            raise answer.kind(answer.message, answer.hint)
+            raise answer.error()
         return answer
 
     def _started(self) -> Connection:
@@ -96,6 +103,7 @@ def _clean_all(pipe: Connection, secret: Path) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         # They go to the whole group; the gateway decides when it is over.
         signal.signal(number, signal.SIG_IGN)
+    _bound_memory()
     # Decoders write there what they like.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for number in (1, 2):
@@ -109,12 +117,21 @@ def _clean_all(pipe: Connection, secret: Path) -> None:
         try:
             finder = finder or RapidOcr()
             answer = deidentify(content, Pseudonyms.open(secret), finder, regions)
+        except WithoutRegions as error:
+            answer = _Refusal(Unclean, error.message, model=error.model)
         except (Unclean, MissingLibrary) as error:
             answer = _Refusal(type(error), error.message, error.hint)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other end waits for an answer
-            answer = _Refusal(Unclean, f"It cannot be cleaned ({type(error).__name__}).", "")
+            answer = _Refusal(Unclean, f"It cannot be cleaned ({type(error).__name__}).")
         del content
         try:
             pipe.send(answer)
         except OSError:
             return
+
+
+def _bound_memory() -> None:
+    """What it may write to, and no mere addresses: libraries reserve many of those."""
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    bound = MAX_MEMORY_BYTES if most == resource.RLIM_INFINITY else min(MAX_MEMORY_BYTES, most)
+    resource.setrlimit(resource.RLIMIT_DATA, (bound, most))

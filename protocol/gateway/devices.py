@@ -9,6 +9,7 @@ still signed for and checked.
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ from protocol.data import files
 from protocol.errors import GatewayError, InvalidInput
 from protocol.vault import disk
 from protocol.vault.sealed import Sealer
+
+log = logging.getLogger(__name__)
 
 #: What stands for the folder that is watched, in place of a device.
 WATCHED_FOLDER = "watched-folder"
@@ -74,6 +77,7 @@ class Devices:
     def __init__(self, folder: Path, sealer: Sealer | None = None) -> None:
         self._folder = folder
         self._sealer = sealer
+        self._broken: set[Path] = set()
 
     def register(self, name: str, certificate_pem: bytes, ae_title: str) -> Device:
         """Lets a device send. Raises InvalidInput when the name, the certificate or the AE title is no good, or another
@@ -103,7 +107,7 @@ class Devices:
         return found or self._write(*self._new(WATCHED_FOLDER, "", ""))
 
     def list(self) -> list[Device]:
-        """Those that may send, by name."""
+        """Those that may send, by name. Without those whose files are broken, which are named in the log."""
         return [device for device in self._all() if not device.removed_at]
 
     def get(self, name: str) -> Device:
@@ -170,21 +174,29 @@ class Devices:
 
     def _all(self) -> Iterator[Device]:
         for path in sorted(self._folder.glob("*.json")):
-            document = self._read(path)
-            yield Device(**{name: document[name] for name in _FIELDS})
+            try:
+                document = self._read(path)
+            except GatewayError as error:
+                if path not in self._broken:
+                    log.warning("A device may not send: %s", error)
+                    self._broken.add(path)
+                continue
+            self._broken.discard(path)
+            yield _device(document)
 
     def _find(self, name: str) -> Device | None:
         if not _NAME.fullmatch(name) or not self._path(name).exists():
             return None
-        document = self._read(self._path(name))
-        return Device(**{each: document[each] for each in _FIELDS})
+        return _device(self._read(self._path(name)))
 
     def _read(self, path: Path) -> dict[str, Any]:
         try:
             document = canonical.loads(files.read(path))
             if {*_FIELDS, "signing_key"} == set(document) and document["name"] == path.stem:
+                # Whoever compares certificates needs one that can be read.
+                _device(document).fingerprint  # noqa: B018
                 return document
-        except (InvalidInput, TypeError):
+        except (InvalidInput, TypeError, ValueError, AttributeError):
             pass
         raise GatewayError(f"{path} is not a device of this version of Salus.", "Restore it from a back-up.")
 
@@ -198,6 +210,10 @@ class Devices:
 
 
 _FIELDS = tuple(Device.__dataclass_fields__)
+
+
+def _device(document: dict[str, Any]) -> Device:
+    return Device(**{name: document[name] for name in _FIELDS})
 
 
 def _fields(device: Device) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
@@ -12,23 +11,9 @@ from pydicom.pixels import pixel_array
 from pydicom.pixels.processing import apply_color_lut
 
 from protocol.errors import InvalidInput, Unclean
-from protocol.imaging import instances
+from protocol.imaging import deidentify, instances
 
 _GREY = {"MONOCHROME1", "MONOCHROME2"}
-
-
-@dataclass(frozen=True)
-class Model:
-    """What devices put their pictures in the same places: the same model at the same size."""
-
-    manufacturer: str
-    name: str
-    rows: int
-    columns: int
-
-    @property
-    def key(self) -> str:
-        return "\n".join([self.manufacturer, self.name, str(self.rows), str(self.columns)])
 
 
 def png(content: bytes, frame: int = 0) -> bytes:
@@ -48,15 +33,10 @@ def png(content: bytes, frame: int = 0) -> bytes:
     return out.getvalue()
 
 
-def model_without_regions(content: bytes) -> Model | None:
-    """The model of the device that made a file which declares no regions; None when it declares some, or does not name
-    its device. Raises Unclean."""
-    dataset = instances.read(content)
+def model_without_regions(content: bytes) -> deidentify.Model | None:
+    """As `deidentify.model_without_regions`, of a DICOM file. Raises Unclean."""
     with instances.in_silence():
-        maker, name = (str(dataset.get(each) or "") for each in ("Manufacturer", "ManufacturerModelName"))
-        if dataset.get("SequenceOfUltrasoundRegions") or not maker or not name:
-            return None
-        return Model(maker, name, int(dataset.Rows), int(dataset.Columns))
+        return deidentify.model_without_regions(instances.read(content))
 
 
 def _shown(dataset: FileDataset, frame: int) -> np.ndarray:

@@ -4,7 +4,8 @@
     held/ID.sealed          kept back; held/ID.reason says why
     regions/ID.sealed       what a person said to keep of it
     regions/models.sealed   and of all instances of a device's model that declare no regions
-    done.sqlite             ids of those that were dealt with
+    done.sqlite             ids of those that were dealt with, and the SOP classes under which instances came
+    lock                    of whoever decides about an item
 
 An item is uint32be(length of head) || sealed head || sealed content: the head alone tells what it is. An id is half a
 keyed digest of the SOP instance UID, half one of the content: it tells nothing to others, the same bytes twice are one
@@ -18,20 +19,24 @@ import hmac
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from protocol.content import canonical
 from protocol.errors import GatewayError, InvalidInput, VaultError
 from protocol.gateway import pictures
 from protocol.gateway.part10 import header
+from protocol.imaging.deidentify import Model
 from protocol.imaging.text import Box
 from protocol.vault import disk
 from protocol.vault.sealed import Sealer
 
 _ARRIVED, _HELD, _REGIONS = "arrived", "held", "regions"
-_DONE = "done.sqlite"
+_DONE, _LOCK = "done.sqlite", "lock"
 _MODELS = "models"
 _SEALED, _REASON = ".sealed", ".reason"
 _UID_DIGITS, _CONTENT_DIGITS = 16, 32
@@ -66,6 +71,7 @@ class Quarantine:
         for name in (_ARRIVED, _HELD, _REGIONS):
             (folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
         self._ledger = _Ledger(folder / _DONE)
+        self._lock = FileLock(folder / _LOCK, mode=0o600)
 
     # -- arriving ----------------------------------------------------------------------------------------------------
 
@@ -80,6 +86,7 @@ class Quarantine:
             if not any(self._path(folder, id).exists() for folder in (_ARRIVED, _HELD)):
                 head = {"device": device, "received_at": received_at, "size": len(content), **asdict(found)}
                 disk.put(self._path(_ARRIVED, id), self._sealed(id, canonical.dumps(head), content))
+        self._ledger.add_class(id[:_UID_DIGITS], found.sop_class)
         return id
 
     def arrived(self) -> list[str]:
@@ -90,6 +97,10 @@ class Quarantine:
         """Which of these SOP instance UIDs are here, looked at or not."""
         here = {id[:_UID_DIGITS] for folder in (_ARRIVED, _HELD) for _, id in self._listed(folder)}
         return {uid for uid in sop_instances if self._uid_digits(uid) in here}
+
+    def sop_classes(self, sop_instances: Iterable[str]) -> dict[str, set[str]]:
+        """Under which SOP classes these SOP instance UIDs came, for as far as that is known."""
+        return {uid: self._ledger.classes(self._uid_digits(uid)) for uid in sop_instances}
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
@@ -134,20 +145,31 @@ class Quarantine:
 
     # -- deciding ----------------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def deciding(self, id: str) -> Iterator[None]:
+        """Nobody else decides about an item meanwhile, no other process either. Raises InvalidInput when it is not here
+        any more."""
+        with self._lock:
+            self._existing(id)
+            yield
+
     def hold(self, id: str, reason: str) -> None:
-        """Keeps an item back, or gives another reason. Raises `OSError`."""
+        """Keeps an item back, or gives another reason. Raises InvalidInput when it is not here any more, and
+        `OSError`."""
         sealed = self._sealer.seal(reason.encode("utf-8"), _about(id, "reason"))
-        disk.put(self._path(_HELD, id, _REASON), sealed)
-        if self._path(_ARRIVED, id).exists():
-            self._path(_ARRIVED, id).replace(self._path(_HELD, id))
-            disk.sync(self._folder / _HELD)
-            disk.sync(self._folder / _ARRIVED)
+        with self.deciding(id):
+            disk.put(self._path(_HELD, id, _REASON), sealed)
+            if self._path(_ARRIVED, id).exists():
+                self._path(_ARRIVED, id).replace(self._path(_HELD, id))
+                disk.sync(self._folder / _HELD)
+                disk.sync(self._folder / _ARRIVED)
 
     def reject(self, id: str) -> None:
         """Removes an item that is kept back, for good. Raises InvalidInput when it is not, and `OSError`."""
-        if not self._path(_HELD, id).exists():
-            raise InvalidInput("This item is not kept back.", _SHOWS)
-        self._remove(id)
+        with self._lock:
+            if not self._path(_HELD, id).exists():
+                raise InvalidInput("This item is not kept back.", _SHOWS)
+            self._remove(id)
 
     def done(self, id: str) -> None:
         """Removes an item that rests in the vault. Raises `OSError`."""
@@ -165,14 +187,16 @@ class Quarantine:
         return _boxes(self._kept(id, []))
 
     def review(self, id: str, regions: Sequence[Box]) -> None:
-        """Says what to keep of an item, in place of the regions that it declares. Raises `OSError`."""
-        self._keep(id, _rows(regions))
+        """Says what to keep of an item, in place of the regions that it declares. Raises InvalidInput when it is not
+        here any more, and `OSError`."""
+        with self.deciding(id):
+            self._keep(id, _rows(regions))
 
-    def remembered(self, model: pictures.Model) -> tuple[Box, ...]:
+    def remembered(self, model: Model) -> tuple[Box, ...]:
         """What to keep of instances of a device's model that declare no regions."""
         return _boxes(self._kept(_MODELS, {}).get(model.key, []))
 
-    def remember(self, model: pictures.Model, regions: Sequence[Box]) -> None:
+    def remember(self, model: Model, regions: Sequence[Box]) -> None:
         """Says what to keep of them. Raises `OSError`."""
         self._keep(_MODELS, {**self._kept(_MODELS, {}), model.key: _rows(regions)})
 
@@ -244,6 +268,9 @@ class _Ledger:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute("CREATE TABLE IF NOT EXISTS done (id TEXT PRIMARY KEY) WITHOUT ROWID")
+            self._connection.execute(
+                "CREATE TABLE IF NOT EXISTS came (uid TEXT, class TEXT, PRIMARY KEY (uid, class)) WITHOUT ROWID"
+            )
         except sqlite3.Error as error:
             raise GatewayError(f"{path} cannot be opened: {error}.", "Restore it from a back-up.") from error
 
@@ -251,12 +278,18 @@ class _Ledger:
         self._ask("INSERT OR IGNORE INTO done VALUES (?)", id)
 
     def has(self, id: str) -> bool:
-        return self._ask("SELECT 1 FROM done WHERE id = ?", id) is not None
+        return bool(self._ask("SELECT 1 FROM done WHERE id = ?", id))
 
-    def _ask(self, statement: str, id: str) -> tuple[int] | None:
+    def add_class(self, uid: str, sop_class: str) -> None:
+        self._ask("INSERT OR IGNORE INTO came VALUES (?, ?)", uid, sop_class)
+
+    def classes(self, uid: str) -> set[str]:
+        return {sop_class for (sop_class,) in self._ask("SELECT class FROM came WHERE uid = ?", uid)}
+
+    def _ask(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
         with self._lock:
             try:
-                return self._connection.execute(statement, (id,)).fetchone()
+                return self._connection.execute(statement, values).fetchall()
             except sqlite3.Error as error:
                 raise GatewayError(
                     f"What was dealt with cannot be kept: {error}.", "Is the disk full?"

@@ -11,7 +11,7 @@ import logging
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -47,6 +47,8 @@ _MAX_CONNECTIONS = 4 * MAX_ASSOCIATIONS
 #: As it was sent: it is in memory while it comes.
 MAX_INSTANCE_BYTES = 1 << 29
 ACSE_SECONDS = 30.0
+#: Of a request for commitment: some tens of thousands of instances.
+MAX_REQUEST_BYTES = 1 << 22
 #: How soon it sees that it is to stop.
 POLL_SECONDS = 0.1
 
@@ -60,6 +62,9 @@ PROCESSING_FAILURE = 0x0110
 NO_SUCH_INSTANCE = 0x0112
 NO_SUCH_ACTION = 0x0123
 NO_SUCH_ARGUMENT = 0x0114
+INVALID_ARGUMENT = 0x0115
+CLASS_CONFLICT = 0x0119
+RESOURCE_LIMITATION = 0x0213
 NO_SUCH_CLASS = 0x0122
 # PS3.4, J.3: request storage commitment; all are committed; some are not.
 _REQUEST, _COMMITTED, _FAILURES = 1, 1, 2
@@ -92,7 +97,8 @@ class Address:
 
 class Scp:
     """Listens for devices. ``arrive(content, device, received_at)`` returns when an instance is on the disk;
-    ``committed(uids)`` says which SOP instances are.
+    ``committed(uids)`` says which SOP instances are, and under which SOP classes they came:
+    none where that is not known.
 
     Raises GatewayError when it cannot listen.
     """
@@ -102,7 +108,7 @@ class Scp:
         address: Address,
         devices: Devices,
         arrive: Callable[[bytes, str, int], Any],
-        committed: Callable[[Iterable[str]], set[str]],
+        committed: Callable[[Iterable[str]], Mapping[str, Collection[str]]],
     ) -> None:
         self.received = 0
         self._address, self._devices, self._arrive, self._committed = address, devices, arrive, committed
@@ -237,6 +243,9 @@ class Scp:
             return NO_SUCH_INSTANCE, None
         if event.action_type != _REQUEST:
             return NO_SUCH_ACTION, None
+        asked = event.request.ActionInformation
+        if asked is not None and asked.getbuffer().nbytes > MAX_REQUEST_BYTES:
+            return RESOURCE_LIMITATION, None
         try:
             with instances.in_silence():
                 asked = event.action_information
@@ -247,6 +256,8 @@ class Scp:
                 ]
         except Exception:  # noqa: BLE001 - it may hold anything
             return NO_SUCH_ARGUMENT, None
+        if not references:
+            return INVALID_ARGUMENT, None
         try:
             here = self._committed({uid for _, uid in references})
             report = _report(transaction, references, here, event.context.transfer_syntax)
@@ -260,7 +271,7 @@ class Scp:
 
 
 def _report(
-    transaction: str, references: list[tuple[str, str]], here: set[str], syntax: str
+    transaction: str, references: list[tuple[str, str]], here: Mapping[str, Collection[str]], syntax: str
 ) -> N_EVENT_REPORT:
     """Which of the instances are kept, and why others are not."""
     kept, failed = [], []
@@ -271,6 +282,8 @@ def _report(
             item.FailureReason = NO_SUCH_CLASS
         elif uid not in here:
             item.FailureReason = NO_SUCH_INSTANCE
+        elif here[uid] and kind not in here[uid]:
+            item.FailureReason = CLASS_CONFLICT
         (failed if "FailureReason" in item else kept).append(item)
     information = Dataset()
     information.TransactionUID = transaction

@@ -49,9 +49,12 @@ def quarantine_of(home: Path, vault: Vault) -> Quarantine:
     return Quarantine(home / "quarantine", Sealer(vault.sealer.derive("quarantine")))
 
 
-def pseudonyms_of(home: Path) -> Pseudonyms:
-    """The pseudonyms of a home; their secret is drawn at first."""
-    return Pseudonyms.open(home / SECRET)
+def pseudonyms_of(home: Path, vault: Vault) -> Pseudonyms:
+    """The pseudonyms of a home. Their secret is drawn for a vault that never held anything, and no other one will do
+    from then on: raises DataError when it is lost, VaultError when it is another."""
+    found = Pseudonyms.open(home / SECRET, make=vault.is_unused())
+    vault.bind(found.check)
+    return found
 
 
 class Gateway:
@@ -97,7 +100,7 @@ class Gateway:
         self.vault = vault
         self.devices = devices_of(home, vault)
         self.quarantine = quarantine_of(home, vault)
-        self._pseudonyms = pseudonyms_of(home)
+        self._pseudonyms = pseudonyms_of(home, vault)
         self._own = [] if cleanings else [Cleaner(home / SECRET)]
         self.worker = Worker(self.quarantine, vault, self._pseudonyms, cleanings or self._own)
         self._watch = None
@@ -123,12 +126,14 @@ class Gateway:
         self.worker.wake()
         return id
 
-    def committed(self, sop_instances: Iterable[str]) -> set[str]:
-        """Which of these SOP instance UIDs are on the disk: in quarantine, or clean in the vault."""
+    def committed(self, sop_instances: Iterable[str]) -> dict[str, set[str]]:
+        """Which of these SOP instance UIDs are on the disk, in quarantine or clean in the vault, and under which SOP
+        classes they came: none where that is not known."""
         asked = set(sop_instances)
         here = self.quarantine.holds(asked)
         # What leaves quarantine is in the vault by then: looked for in this order, it is found.
-        return here | {uid for uid in asked - here if self.vault.holds(self._pseudonyms.uid(uid))}
+        here |= {uid for uid in asked - here if self.vault.holds(self._pseudonyms.uid(uid))}
+        return self.quarantine.sop_classes(here)
 
     def run(self, stop: threading.Event) -> None:
         """Works until it is stopped; what is in hand is finished."""

@@ -1,4 +1,4 @@
-"""A folder that devices without a network write into: what is whole is taken in, and then removed."""
+"""A folder that devices without a network write into: what is whole and settled is taken in, and then removed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import logging
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from protocol.errors import Unclean
 from protocol.gateway.part10 import START_BYTES, header, is_dicom
@@ -18,22 +19,51 @@ from protocol.vault import disk
 
 log = logging.getLogger(__name__)
 
-#: A file that has not changed between two looks is whole.
 LOOK_SECONDS = 2.0
+#: A file that has not changed for so long is settled: copies over a network pause.
+SETTLED_SECONDS = 30.0
 
-_State = tuple[int, int, int]
+_NOT_OURS = "are no ultrasound DICOM files"
+_NOT_WHOLE = "end before their pixels do"
+_CLOSED = "cannot be read"
+_STUCK = "were taken in and cannot be removed"
+
+
+class _State(NamedTuple):
+    """Of a file: when any of it changes, so did the file. All zero: it could not be asked."""
+
+    inode: int = 0
+    size: int = 0
+    modified: int = 0
+    changed: int = 0
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> _State:
+        return cls(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+class _Changed(Exception):
+    """A file is not settled after all."""
 
 
 class Watch:
-    """Takes ultrasound DICOM files out of a folder and what lies below. Other files stay, and so do those that are
-    larger than ``max_bytes``, links, and names that begin with a dot. ``arrive(content, received_at)`` returns when a
-    file is on the disk."""
+    """Takes ultrasound DICOM files out of a folder and what lies below, once they are whole and have not changed for
+    ``settled_seconds``. Other files stay, and so do those that are larger than ``max_bytes``, links, and names that
+    begin with a dot. ``arrive(content, received_at)`` returns when a file is on the disk."""
 
-    def __init__(self, folder: Path, arrive: Callable[[bytes, int], Any], max_bytes: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        arrive: Callable[[bytes, int], Any],
+        max_bytes: int,
+        settled_seconds: float | None = None,
+    ) -> None:
         self.taken = 0
         self._folder, self._arrive, self._max_bytes = folder, arrive, max_bytes
-        self._seen: dict[Path, _State] = {}
-        self._not_ours: dict[Path, _State] = {}
+        self._settled_seconds = SETTLED_SECONDS if settled_seconds is None else settled_seconds
+        # By this machine's clock: that of a network's server may be another.
+        self._since: dict[Path, tuple[_State, float]] = {}
+        self._left: dict[Path, _State] = {}
         self._said = ""
 
     def run(self, stop: threading.Event) -> None:
@@ -50,59 +80,98 @@ class Watch:
 
     def look(self, stop: threading.Event | None = None) -> int:
         """Looks once; how many files were taken in. Raises `OSError` when one cannot be kept, or the folder read."""
-        found = dict(self._files(self._folder))
-        settled = [path for path, state in found.items() if self._seen.get(path) == state]
-        self._seen = found
-        self._not_ours = {path: state for path, state in self._not_ours.items() if found.get(path) == state}
-        others, taken = 0, 0
-        for path in settled:
+        stay: Counter[str] = Counter()
+        taken = 0
+        for path, state in self._settled():
             if stop is not None and stop.is_set():
                 break
-            if path in self._not_ours:
+            try:
+                why = self._take(path, state)
+            except _Changed:
                 continue
-            if self._take(path):
-                taken += 1
-            else:
-                self._not_ours[path] = found[path]
-                others += 1
+            if why:
+                self._left[path] = state
+                stay[why] += 1
+            taken += why in ("", _STUCK)
         self.taken += taken
-        if others:
+        for why, count in stay.items():
             # Names of files are often names of patients.
-            log.warning(
-                "Files in the watched folder that are no ultrasound DICOM files stay there: %d", others
-            )
+            log.warning("Files in the watched folder that %s stay there: %d", why, count)
         return taken
 
-    def _files(self, folder: Path) -> Iterator[tuple[Path, _State]]:
-        for entry in os.scandir(folder):
-            if entry.name.startswith("."):
-                continue
-            path = Path(entry.path)
-            if entry.is_dir(follow_symlinks=False):
-                yield from self._files(path)
-            elif entry.is_file(follow_symlinks=False):
-                found = entry.stat(follow_symlinks=False)
-                yield path, (found.st_ino, found.st_size, found.st_mtime_ns)
+    def _settled(self) -> list[tuple[Path, _State]]:
+        """Files that did not change, but for those that were left for good."""
+        now, found = time.monotonic(), dict(_files(self._folder))
+        before = self._since
+        self._since = {
+            path: before[path] if path in before and before[path][0] == state else (state, now)
+            for path, state in found.items()
+        }
+        self._left = {path: state for path, state in self._left.items() if found.get(path) == state}
+        return [
+            (path, state)
+            for path, (state, since) in self._since.items()
+            if path in before
+            and before[path][0] == state
+            and path not in self._left
+            and now - since >= self._settled_seconds
+        ]
 
-    def _take(self, path: Path) -> bool:
-        """Whether the file was ours, and is in quarantine now."""
+    def _take(self, path: Path, state: _State) -> str:
+        """Puts a file into quarantine and removes it; why it stays, or nothing. Raises _Changed, and what `arrive`
+        does but Unclean."""
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            content = self._read(path, state)
         except OSError:
-            return False
-        with os.fdopen(descriptor, "rb") as file:
-            beginning = file.read(START_BYTES)
-            if not is_dicom(beginning):
-                return False
-            content = beginning + file.read(self._max_bytes + 1 - len(beginning))
-        if len(content) > self._max_bytes:
-            return False
+            return _CLOSED
+        if content is None:
+            return _NOT_OURS
         try:
-            if header(content).sop_class not in instances.SOP_CLASSES:
-                return False
+            found = header(content)
+            if found.sop_class not in instances.SOP_CLASSES:
+                return _NOT_OURS
+            if not instances.is_whole(content, found.transfer_syntax):
+                return _NOT_WHOLE
             self._arrive(content, int(time.time()))
         except Unclean:
-            return False
-        path.unlink()
-        disk.sync(path.parent)
-        return True
+            return _NOT_OURS
+        try:
+            if _State.of(path.lstat()) != state:
+                raise _Changed
+            path.unlink()
+            disk.sync(path.parent)
+        except FileNotFoundError:  # Somebody else removed it.
+            pass
+        except OSError:
+            return _STUCK
+        return ""
+
+    def _read(self, path: Path, state: _State) -> bytes | None:
+        """What a file holds; None when that is no DICOM, or too much."""
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+            if _State.of(os.fstat(file.fileno())) != state:
+                raise _Changed
+            beginning = file.read(START_BYTES)
+            if state.size > self._max_bytes or not is_dicom(beginning):
+                return None
+            content = beginning + file.read(state.size)
+        if len(content) != state.size:
+            raise _Changed
+        return content
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, _State]]:
+    """The files below a folder. What cannot be asked is among them."""
+    for entry in os.scandir(folder):
+        if entry.name.startswith("."):
+            continue
+        path = Path(entry.path)
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                yield from list(_files(path))
+            elif entry.is_file(follow_symlinks=False):
+                yield path, _State.of(entry.stat(follow_symlinks=False))
+        except FileNotFoundError:  # Gone since it was listed.
+            continue
+        except OSError:
+            yield path, _State()

@@ -11,16 +11,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from protocol.errors import DataError, InvalidInput, SalusError, Unclean, VaultError
-from protocol.gateway.pictures import model_without_regions
 from protocol.gateway.quarantine import Item, Quarantine
-from protocol.imaging.deidentify import Clean
+from protocol.imaging.deidentify import Clean, WithoutRegions
 from protocol.imaging.pseudonyms import Pseudonyms
 from protocol.imaging.text import Box
 from protocol.vault.store import Instance, Vault
 
 log = logging.getLogger(__name__)
 
-#: De-identifies a DICOM file, its regions given or its own. Raises Unclean.
+#: De-identifies a DICOM file, its regions given or its own. Raises Unclean, and WithoutRegions, which names the model:
+#: it alone looks into what a device sent.
 Cleaning = Callable[[bytes, Sequence[Box]], Clean]
 
 #: What another process puts into quarantine is seen after so long.
@@ -97,10 +97,11 @@ class Worker:
             clean.uid, clean.patient, item.device, clean.content, clean.to_dict(), item.received_at
         )
         try:
-            added = self._vault.add(instance)
+            with self._quarantine.deciding(id):
+                added = self._vault.add(instance)
+                self._quarantine.done(id)
         except DataError as error:
             return self._hold(id, error.message)
-        self._quarantine.done(id)
         self._count("stored" if added else "again")
         return ""
 
@@ -110,9 +111,8 @@ class Worker:
             return cleaning(content, regions)
         try:
             return cleaning(content, ())
-        except Unclean:
-            model = model_without_regions(content)
-            if model is None or not (regions := self._quarantine.remembered(model)):
+        except WithoutRegions as error:
+            if not (regions := self._quarantine.remembered(error.model)):
                 raise
             return cleaning(content, regions)
 

@@ -6,14 +6,15 @@ import logging
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import BytesIO
 
 import numpy as np
 import pydicom
 from pydicom import config
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.filereader import read_dataset
+from pydicom.filereader import data_element_generator, read_dataset
 from pydicom.tag import Tag
 from pydicom.uid import (
     JPEG2000,
@@ -38,6 +39,8 @@ from protocol.errors import Unclean
 #: Decoded. A cine of 51 colour frames of 672 x 1016 has 104 MB.
 MAX_PIXEL_BYTES = 1 << 30
 MAX_FILE_BYTES = 1 << 30
+#: Those inside of sequences too. A cine has a few hundred; each takes some hundred bytes of memory, and its time.
+MAX_ELEMENTS = 100_000
 # Retired, and still sent: PS3.6, Annex A.
 _RETIRED = (UID("1.2.840.10008.5.1.4.1.1.6"), UID("1.2.840.10008.5.1.4.1.1.3"))
 SOP_CLASSES = frozenset({UltrasoundImageStorage, UltrasoundMultiFrameImageStorage, *_RETIRED})
@@ -56,23 +59,70 @@ _SAMPLES = {
 }  # fmt: skip
 _MODALITIES = {"US", "IVUS"}
 _PREAMBLE_BYTES, _MAGIC = 128, b"DICM"
+# Of an element or an item: PS3.5, 7.1.
+_HEAD_BYTES = 8
+_PIXELS, _UNDEFINED = Tag("PixelData"), 0xFFFFFFFF
 
 # What pydicom and its decoders log quotes values of patients.
 _logger = logging.getLogger("pydicom")
 _logger.propagate = False
 _logger.handlers = [logging.NullHandler()]
-# Its settings are the process's own.
-_settings = threading.RLock()
+
+
+class _Silence:
+    """pydicom's settings and the filters of warnings are the process's own: the first to come changes them, the last to
+    leave puts them back."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before = ExitStack()
+
+    def enter(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._before.enter_context(warnings.catch_warnings())
+                self._before.enter_context(config.disable_value_validation())
+                warnings.simplefilter("ignore")
+            self._inside += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._before.close()
+
+
+_silence = _Silence()
 
 
 @contextmanager
 def in_silence() -> Iterator[None]:
     """Lets pydicom take values as they are, and say nothing of them: its warnings quote what they warn of.
 
-    One thread at a time."""
-    with _settings, warnings.catch_warnings(), config.disable_value_validation():
-        warnings.simplefilter("ignore")
+    For the whole process while any thread is in it; none waits for another."""
+    _silence.enter()
+    try:
         yield
+    finally:
+        _silence.leave()
+
+
+class _Bounded(BytesIO):
+    """A file that is not read on after too many elements."""
+
+    elements = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        # pydicom reads the head of each element and item at once.
+        if size == _HEAD_BYTES:
+            self.elements += 1
+            self.check()
+        return super().read(size)
+
+    def check(self) -> None:
+        if self.elements > MAX_ELEMENTS:
+            raise Unclean(f"It has more than {MAX_ELEMENTS} elements.")
 
 
 def read(content: bytes) -> FileDataset:
@@ -82,32 +132,61 @@ def read(content: bytes) -> FileDataset:
     """
     if len(content) > MAX_FILE_BYTES:
         raise Unclean(f"It has {len(content)} bytes, more than the {MAX_FILE_BYTES} allowed.")
+    stream = _Bounded(content)
     try:
         with in_silence():
             if _transfer_syntax(content) not in TRANSFER_SYNTAXES:
                 raise Unclean("Its transfer syntax is none of those that can be cleaned.")
-            dataset = pydicom.dcmread(BytesIO(content))
+            dataset = pydicom.dcmread(stream)
             _check(dataset)
     except Unclean:
         raise
     except Exception as error:  # noqa: BLE001 - a dozen kinds, some with what the file holds in their words
+        stream.check()  # Inside of a sequence pydicom makes another error of it.
         raise Unclean(f"It cannot be read as DICOM ({type(error).__name__}).") from None
     return dataset
 
 
+def is_whole(content: bytes, syntax: str) -> bool:
+    """Whether a DICOM file in this transfer syntax has its pixels and does not end before its last element. Its values
+    are not looked at."""
+    stream = _Bounded(content)
+    stream.seek(_PREAMBLE_BYTES + len(_MAGIC))
+    end, pixels = 0, False
+    try:
+        with in_silence():
+            _read_header(stream)
+            elements = data_element_generator(
+                stream,
+                syntax == ImplicitVRLittleEndian,
+                syntax != ExplicitVRBigEndian,
+                defer_size=_HEAD_BYTES,
+            )
+            for element in elements:
+                pixels |= element.tag == _PIXELS
+                if isinstance(element, RawDataElement) and element.length != _UNDEFINED:
+                    end = element.value_tell + element.length
+    except Exception:  # noqa: BLE001 - a dozen kinds: it ends too early, or is something else
+        return False
+    return pixels and end <= len(content)
+
+
 def _transfer_syntax(content: bytes) -> str:
     """From the file header alone: nothing is inflated before it is known."""
-    stream = BytesIO(content)
+    stream = _Bounded(content)
     stream.seek(_PREAMBLE_BYTES)
     if stream.read(len(_MAGIC)) != _MAGIC:
         raise Unclean("It is no DICOM file.")
-    header = read_dataset(
+    return str(_read_header(stream).get("TransferSyntaxUID", ""))
+
+
+def _read_header(stream: BytesIO) -> Dataset:
+    return read_dataset(
         stream,
         is_implicit_VR=False,
         is_little_endian=True,
         stop_when=lambda tag, vr, length: tag >> 16 != 2,  # noqa: ARG005
     )
-    return str(header.get("TransferSyntaxUID", ""))
 
 
 def _check(dataset: FileDataset) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from protocol.data import files
-from protocol.errors import InvalidInput
+from protocol.errors import DataError, InvalidInput
 
 SECRET_BYTES = 32
 # PS3.5, B.2: a UUID as a decimal under this root. RFC 9562, version 8: its bits are ours to choose.
@@ -35,13 +35,23 @@ class Pseudonyms:
         self._secret = secret
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Those of a secret in a file (mode 0600), which is drawn when it is not there yet. Raises DataError,
-        InvalidInput and `OSError`."""
+    def open(cls, path: Path, *, make: bool = False) -> Self:
+        """Those of a secret in a file (mode 0600); with ``make`` it is drawn when it is not there yet. Raises
+        DataError, InvalidInput and `OSError`."""
         if not path.exists():
+            if not make:
+                raise DataError(
+                    f"There is no {path}, so nobody knows the pseudonyms.",
+                    "Restore it from its back-up: with another one, patients who withdrew would come back.",
+                )
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             files.write_new(path, secrets.token_bytes(SECRET_BYTES))
         return cls(files.read(path))
+
+    @property
+    def check(self) -> bytes:
+        """Tells this secret from others, and nothing about it (32 bytes)."""
+        return self._digest(b"check")
 
     def patient(self, patient_id: str, issuer: str = "") -> str:
         """The pseudonym of a patient, 16 characters A to Z and 2 to 7: for PatientID (LO) and PatientName (PN)."""

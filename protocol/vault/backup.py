@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from protocol.errors import AccountError, VaultError
 from protocol.vault import disk
 from protocol.vault.key import SALT_BYTES, scrypt_key
-from protocol.vault.store import KEY, LABELS, LOG, WITHDRAWN, Vault, folder_of
+from protocol.vault.store import KEY, LABELS, LOG, PSEUDONYMS, WITHDRAWN, Vault, folder_of
 
 _MAGIC = b"SALUS-VAULT-BACKUP-1\n"
 _NONCE_BYTES = 7
@@ -35,7 +35,7 @@ _HEAD_BYTES = len(_MAGIC) + SALT_BYTES + _NONCE_BYTES
 _PIECE_BYTES = 1 << 20
 _TAG_BYTES = 16
 _NAME = re.compile(
-    r"key\.json|access\.log|(labels|withdrawn)\.sealed|pending/[0-9.]{1,64}\.sealed|batches/[0-9]{6,}\.parquet"
+    r"key\.json|access\.log|(labels|pseudonyms|withdrawn)\.sealed|pending/[0-9.]{1,64}\.sealed|batches/[0-9]{6,}\.parquet"
 )
 
 
@@ -49,10 +49,11 @@ def backup(vault: Vault, target: Path, password: str) -> int:
     part = target.with_name(f".{target.name}.part")
     if target.exists():
         raise VaultError(f"{target} exists already.", "Choose another file: a back-up never replaces one.")
-    count = 1
+    count, own = 1, False
     with disk.writing(str(target)):
         try:
             descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            own = True
             with os.fdopen(descriptor, "wb") as file:
                 with _Sealing(file, password) as sealing, tarfile.open(fileobj=sealing, mode="w|") as archive:
                     _put(archive, KEY, io.BytesIO(key), len(key))
@@ -64,10 +65,12 @@ def backup(vault: Vault, target: Path, password: str) -> int:
             disk.sync(target.parent)
         except FileExistsError as error:
             raise VaultError(
-                f"{error.filename} exists already.", "Another back-up may be under way."
+                f"{error.filename} exists already.",
+                "Another back-up may be under way; remove what a killed one left.",
             ) from error
         finally:
-            part.unlink(missing_ok=True)
+            if own:
+                part.unlink(missing_ok=True)
     vault.log("backup", files=count)
     return count
 
@@ -102,7 +105,7 @@ def restore(source: Path, password: str, home: Path) -> Vault:
 
 def _files(folder: Path) -> Iterator[Path]:
     # What is flushed meanwhile is in a batch by the time that these are listed; who withdrew is known last of all.
-    for pattern in ("pending/*", "batches/*", LABELS, WITHDRAWN, LOG):
+    for pattern in ("pending/*", "batches/*", LABELS, PSEUDONYMS, WITHDRAWN, LOG):
         for path in sorted(folder.glob(pattern)):
             if _NAME.fullmatch(path.relative_to(folder).as_posix()):
                 yield path

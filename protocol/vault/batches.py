@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,11 +26,14 @@ import pyarrow.parquet as pq
 from pyarrow.parquet import encryption
 
 from protocol.content import canonical
-from protocol.errors import VaultError
+from protocol.errors import InvalidInput, VaultError
 from protocol.vault import disk
 from protocol.vault.sealed import Sealer
 
-#: Signs for a device: (its name, the message) -> the signature.
+log = logging.getLogger(__name__)
+
+#: Signs for a device: (its name, the message) -> the signature. Raises InvalidInput for one that it does not know, as
+#: after a vault was restored elsewhere: the batch is then without a signature of that one.
 Sign = Callable[[str, bytes], bytes]
 
 SCHEMA = pa.schema(
@@ -97,12 +101,7 @@ class Batches:
         with self._writer(number) as writer:
             for group in _grouped(counted()):
                 writer.write_table(pa.Table.from_pylist(group, schema=SCHEMA))
-            signed = {
-                device: _signed(number, device, each, sign)
-                for device, each in sorted(digests.items())
-                if sign
-            }
-            _add_signatures(writer, signed)
+            _add_signatures(writer, _signed(number, digests, sign))
 
     def rewrite(self, number: int, without: Collection[str], sign: Sign | None = None) -> None:
         """Replaces a batch by one that lacks some instances, perhaps all. The devices that lose some sign anew, and
@@ -123,10 +122,8 @@ class Batches:
                     digests.setdefault(device, []).append(bytes.fromhex(digest))
                 if len(table):
                     writer.write_table(table)
-            if sign:
-                for device in digests.keys() - kept.keys():
-                    kept[device] = _signed(number, device, digests[device], sign)
-            _add_signatures(writer, kept)
+            lacking = {device: each for device, each in digests.items() if device not in kept}
+            _add_signatures(writer, kept | _signed(number, lacking, sign))
 
     def index(self, number: int) -> pa.Table:
         """The rows of a batch without their content, with `group`, the row group that each is in. Raises VaultError,
@@ -257,11 +254,19 @@ def check_digest(content: bytes, sha256: str, path: Path) -> None:
         raise VaultError(f"{path} holds a file that is not as it was.", _RESTORE)
 
 
-def _signed(number: int, device: str, digests: list[bytes], sign: Sign) -> Signature:
-    message = canonical.dumps(
-        {"batch": number, "device": device, "instances": len(digests), "digest": digest_of(digests)}
-    )
-    return Signature(message, sign(device, message))
+def _signed(number: int, digests: Mapping[str, list[bytes]], sign: Sign | None) -> dict[str, Signature]:
+    """By device; none without a key."""
+    signed = {}
+    for device, each in sorted(digests.items()):
+        message = canonical.dumps(
+            {"batch": number, "device": device, "instances": len(each), "digest": digest_of(each)}
+        )
+        try:
+            if sign is not None:
+                signed[device] = Signature(message, sign(device, message))
+        except InvalidInput as error:
+            log.warning("batch %s is without a device's signature: %s", number, error)
+    return signed
 
 
 def _add_signatures(writer: pq.ParquetWriter, signatures: Mapping[str, Signature]) -> None:

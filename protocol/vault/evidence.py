@@ -7,7 +7,9 @@
      "sample": {"seed": first 8 bytes of the root, "instances": n, "text": n, "outside": n, "attributes": n},
      "tools": {"python": version, …}}
 
-Sums and counts alone: nothing in it is one patient's. It is a function of the members, of the vault and of the tools,
+Sums and counts alone: nothing in it is one patient's. Where sums would differ from an earlier version's by the images
+of too few patients, as after a withdrawal, the document has none, and says so: "sums": false instead of all from
+"frames" to "blanked". It is a function of the members, of the vault and of the tools,
 and holds the root: whoever makes it again from the vault gets the same bytes, and others if one instance is another.
 
 The second look, at instances that the root draws:
@@ -53,7 +55,14 @@ _OWN = {
     "PatientID", "PatientName", "PatientIdentityRemoved", "BurnedInAnnotation", "DeidentificationMethod",
     "DeidentificationMethodCodeSequence", "LongitudinalTemporalInformationModified",
 }  # fmt: skip
-_TOOLS = ("numpy", "pydicom", "rapidocr-onnxruntime", "onnxruntime", "salus")
+_TOOLS = (
+    "dicom-anonymizer", "numpy", "onnxruntime", "pillow", "pyclipper", "pydicom", "python-gdcm",
+    "rapidocr-onnxruntime", "salus",
+)  # fmt: skip
+# One library, distributed under several names.
+_OPENCV = (
+    "opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,9 +88,11 @@ def make(
     leaves: int,
     schema: ImageSchema,
     profile: str,
+    sums: bool = True,
     finder: TextFinder | None = None,
 ) -> bytes:
-    """The document of a version, as canonical JSON. ``leaves``: how many there are, of withdrawn members too.
+    """The document of a version, as canonical JSON. ``leaves``: how many there are, of withdrawn members too; ``sums``:
+    whether it may have them.
 
     Raises VaultError when the vault lacks a member.
     """
@@ -104,7 +115,7 @@ def make(
         "train_records": len(members) - held_out,
         "held_out_records": held_out,
         "withdrawn": leaves - len(members),
-        **_sums([rows[member.uid] for member in members]),
+        **(_sums([rows[member.uid] for member in members]) if sums else {"sums": False}),
         "sample": {
             "seed": seed.hex(),
             "instances": len(sample),
@@ -113,7 +124,7 @@ def make(
         "tools": {"python": platform.python_version(), "finder": type(finder).__name__, **_versions()},
     }
     patients = len({member.patient for member in members})
-    if patients >= MIN_PATIENTS:
+    if sums and patients >= MIN_PATIENTS:
         document["patients"] = patients
     return canonical.dumps(document)
 
@@ -137,6 +148,7 @@ def audit(vault: Vault, dataset: ImageDataset, finder: TextFinder | None = None)
         leaves=dataset.leaves,
         schema=dataset.schema,
         profile=dataset.profile,
+        sums=dataset.has_sums,
         finder=finder,
     )
     before, now = canonical.loads(stated), canonical.loads(found)
@@ -233,9 +245,10 @@ def _blanks_more(dataset: Dataset) -> bool:
 
 def _versions() -> dict[str, str]:
     found = {}
-    for name in _TOOLS:
+    for name in (*_TOOLS, *_OPENCV):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = "checkout"
+            if name not in _OPENCV:
+                found[name] = "checkout"
     return found

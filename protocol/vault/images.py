@@ -4,6 +4,7 @@
     schema.json      the schema
     split.key        decides on which side a patient's images fall
     members/         whom each version added: uid, patient, sha256, label, split, salt; sealed under the vault's key
+    withdrawn.sealed the pseudonyms of whose members were withdrawn: they are no members again
     tree/            the Merkle tree over the leaves
     evidence/        a document a version, see `evidence`
 
@@ -23,7 +24,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -43,8 +46,9 @@ from protocol.data import files
 from protocol.data.dataset import MANIFEST, SALT_BYTES, RecordProof, record_digest
 from protocol.data.images import ImageSchema
 from protocol.data.splits import HELD_OUT, MIN_RECORDS, TRAIN, patient_split
-from protocol.errors import DataError, VaultError
+from protocol.errors import DataError, SalusError, VaultError
 from protocol.vault import disk
+from protocol.vault.kept import Kept
 from protocol.vault.sealed import Sealer
 from protocol.vault.tree import GrowingTree
 
@@ -55,11 +59,16 @@ if TYPE_CHECKING:
 
 __all__ = ["EMPTY_LEAF", "FORMAT", "ImageDataset", "Member", "datasets_in", "leaf", "opened", "verify_record"]
 
+log = logging.getLogger(__name__)
+
 FORMAT = "salus/images/1"
+WITHDRAWN = "withdrawn.sealed"
 ROOT_TAG = b"\x02"
 #: In the place of a withdrawn member, in every dataset the same.
 EMPTY_LEAF = hashlib.sha256(merkle.LEAF_TAG + b"salus/withdrawn").digest()
 HELD_OUT_SHARE = 0.34
+#: Sums in the evidence of two versions differ by the images of at least so many patients.
+SUMMED_PATIENTS = 5
 
 _MAX_LEAVES = 2**32 - 1
 _ALTERED = "Restore the folder from a back-up; an altered dataset cannot train."
@@ -114,10 +123,26 @@ def opened(
     return tabular.Dataset.open(folder, version)
 
 
-def datasets_in(folder: Path, vault: Vault | None = None) -> list[ImageDataset]:
-    """The image datasets among the dataset folders in `folder`, by name."""
-    found = [path.parent for path in sorted(folder.glob(f"*/{MANIFEST}"))]
-    return [ImageDataset.open(each, vault=vault) for each in found if _manifest(each).get("format") == FORMAT]
+def datasets_in(
+    folder: Path, vault: Vault | None = None, broken: list[SalusError] | None = None
+) -> list[ImageDataset]:
+    """The image datasets among the dataset folders in `folder`, by name. What does not open goes into `broken`, or into
+    the log, once; it holds the others up no longer. Names that begin with a dot are of what is not done."""
+    found = []
+    for path in sorted(folder.glob(f"[!.]*/{MANIFEST}")):
+        try:
+            if _manifest(path.parent).get("format") == FORMAT:
+                found.append(ImageDataset.open(path.parent, vault=vault))
+        except SalusError as error:
+            if broken is not None:
+                broken.append(error)
+            elif error.message not in _said:
+                _said.add(error.message)
+                log.warning("a dataset is left out: %s", error)
+    return found
+
+
+_said: set[str] = set()
 
 
 class ImageDataset:
@@ -162,6 +187,7 @@ class ImageDataset:
         part: Path | None = None
         try:
             folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _sweep(folder)
             part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
             for name in ("members", "evidence"):
                 (part / name).mkdir(mode=0o700)
@@ -199,27 +225,29 @@ class ImageDataset:
         return cls(folder, manifest, version or count, vault)
 
     def fresh(self, vault: Vault) -> list[Row]:
-        """What the next version would add: labelled, in a batch, fits the condition, cleaned by this profile, and no
-        member yet. By uid, which says nothing of the order of arrival."""
+        """What the next version would add: labelled, in a batch, fits the condition, cleaned by this profile, no member
+        yet, and of nobody who withdrew. By uid, which says nothing of the order of arrival."""
         return _Work(self.folder, self._manifest, self.schema, vault, None).fresh()
 
     def extend(self, vault: Vault, *, min_patients: int = 1, finder: TextFinder | None = None) -> Self | None:
         """The next version, with what is `fresh`. None when there is nothing, or of fewer than `min_patients` patients:
-        it waits for more, because one patient's time of arrival is personal.
+        it waits for more, because one patient's time of arrival is personal. Whoever withdrew from the vault goes
+        first, in a version of its own that waits for nobody.
 
         Raises `DataError` when a side has fewer than `MIN_RECORDS`, or the folder cannot be written."""
         with self._writing(vault, finder) as work:
+            changed = work.remove(set())
             rows = work.fresh()
-            if not rows or _patients(rows) < min_patients:
+            if rows and _patients(rows) >= min_patients:
+                work.add(rows)
+            elif not changed:
                 return None
-            work.add(rows)
         return type(self).open(self.folder, vault=vault)
 
     def withdraw(self, uids: Collection[str], *, finder: TextFinder | None = None) -> Self | None:
-        """The next version, with the empty leaf for each of these instances, whose salts are deleted. None when none of
-        them is a member. What remains may be too little to train on or to register; it is withdrawn all the same.
-
-        The vault comes first: what it still holds of them is `fresh` again."""
+        """The next version, with the empty leaf for each of these instances and of whoever withdrew from the vault;
+        their salts are deleted. None when none of them is a member. What remains may be too little to train on or to
+        register; it is withdrawn all the same. Nothing of their patients is `fresh` again."""
         with self._writing(self._opened_vault(), finder) as work:
             if not work.remove(set(uids)):
                 return None
@@ -251,6 +279,11 @@ class ImageDataset:
     def where(self) -> str:
         """The SQL condition of its cohort."""
         return self._manifest["where"]
+
+    @property
+    def has_sums(self) -> bool:
+        """Whether its evidence has sums: those of too few patients differ from the sums of a version before."""
+        return self._stated.get("sums", True)
 
     @property
     def leaves(self) -> int:
@@ -420,7 +453,6 @@ class ImageDataset:
                 work = _Work(self.folder, _manifest(self.folder), self.schema, vault, finder)
                 work.tidy()
                 yield work
-                work.tidy()
             except OSError as error:
                 raise _unwritten(self.folder, error) from error
 
@@ -447,14 +479,16 @@ class _Work:
 
     def fresh(self) -> list[Row]:
         known = {place.uid for place in self.places if isinstance(place, Member)}
+        withdrawn = _withdrawn(self.folder, self.vault).value
         rows = [
             row
             for row in self.vault.index(self.manifest["where"])
             if row.label is not None
             and row.uid not in known
+            and row.patient not in withdrawn
             and row.report.get("profile") == self.manifest["profile"]
         ]
-        return sorted(rows, key=lambda row: row.uid)
+        return sorted({row.uid: row for row in rows}.values(), key=lambda row: row.uid)
 
     def add(self, rows: Sequence[Row]) -> None:
         """Raises `DataError` when a side has too few, or there are too many in all."""
@@ -477,13 +511,21 @@ class _Work:
             )
         tree = self._tree(before)
         tree.append(before, [member.leaf(index) for index, member in enumerate(new, start=before)])
-        self._commit(tree, [*self.manifest["members"], self._sealed(new)])
+        self._commit(tree, [*self.manifest["members"], self._sealed(new)], sums=self._may_sum())
 
     def remove(self, uids: set[str]) -> bool:
-        """Whether any of these was a member."""
-        gone = [i for i, place in enumerate(self.places) if isinstance(place, Member) and place.uid in uids]
+        """Whether any of these, or of patients who withdrew from the vault, was a member."""
+        patients = {place.patient for place in self.places if isinstance(place, Member)}
+        withdrawn = {patient for patient in patients if self.vault.withdrawn(patient)}
+        gone = [
+            index
+            for index, place in enumerate(self.places)
+            if isinstance(place, Member) and (place.uid in uids or place.patient in withdrawn)
+        ]
         if not gone:
             return False
+        kept = _withdrawn(self.folder, self.vault)
+        kept.value = {**kept.value, **{self.places[index].patient: self.number for index in gone}}
         tree = self._tree(len(self.places))
         for index in gone:
             self.places[index] = self.number
@@ -494,7 +536,7 @@ class _Work:
             touched = any(start <= index < end for index in gone)
             files_of_members.append(self._sealed(self.places[start:end]) if touched else each)
             start = end
-        self._commit(tree, files_of_members)
+        self._commit(tree, files_of_members, sums=False)
         return True
 
     def tidy(self) -> None:
@@ -533,7 +575,14 @@ class _Work:
         disk.put(self.folder / "members" / name, sealed)
         return {"file": name, "count": len(places)}
 
-    def _commit(self, tree: GrowingTree, files_of_members: list[dict[str, Any]]) -> None:
+    def _may_sum(self) -> bool:
+        """Whether enough patients have come since the last version with sums: what those differ by is of all of them.
+        A version that a withdrawal made has none, for it differs by one patient."""
+        summed = [each["leaves"] for each in self.manifest["versions"] if each.get("sums", True)]
+        came = self.places[summed[-1] if summed else 0 :]
+        return len({place.patient for place in came if isinstance(place, Member)}) >= SUMMED_PATIENTS
+
+    def _commit(self, tree: GrowingTree, files_of_members: list[dict[str, Any]], *, sums: bool) -> None:
         from protocol.vault import evidence
 
         train, held_out = self._sides()
@@ -545,6 +594,7 @@ class _Work:
             schema=self.schema,
             profile=self.manifest["profile"],
             leaves=len(self.places),
+            sums=sums,
             finder=self.finder,
         )
         disk.put(self.folder / "evidence" / f"{self.number:06}.json", document)
@@ -553,12 +603,15 @@ class _Work:
             "leaves": len(self.places),
             "train_records": train,
             "held_out_records": held_out,
+            "sums": sums,
             "evidence": to_cid(digest_of(document)),
         }
         self.manifest = {
             **self.manifest, "members": files_of_members, "versions": [*self.manifest["versions"], stated],
         }  # fmt: skip
         _write_manifest(self.folder, self.manifest)
+        self.number += 1
+        self.tidy()
 
 
 def _root(count: int, top: bytes) -> bytes:
@@ -583,6 +636,20 @@ def _read_places(folder: Path, manifest: dict[str, Any], vault: Vault) -> list[P
         found = json.loads(_sealer(vault).open(sealed, each["file"].encode()))
         places += [place if isinstance(place, int) else Member(*place) for place in found]
     return places
+
+
+def _withdrawn(folder: Path, vault: Vault) -> Kept:
+    """{pseudonym: the version that withdrew it}, beside the members: a vault that was restored may not know."""
+    return Kept(folder / WITHDRAWN, _sealer(vault))
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what a killed `create` of this folder left."""
+    # Eight characters are what tempfile adds.
+    left = re.compile(rf"\.{re.escape(folder.name)}-[a-z0-9_]{{8}}")
+    for path in folder.parent.iterdir():
+        if left.fullmatch(path.name):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _sealer(vault: Vault) -> Sealer:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
 
-from protocol.errors import InvalidInput
+from protocol.errors import InvalidInput, VaultError
 from protocol.vault.batches import INDEX_COLUMNS, SCHEMA, Batches
 from protocol.vault.instances import Row
+
+log = logging.getLogger(__name__)
 
 # No file, no network, no extension, nothing spilled to the disk, and no way to change that.
 _CLOSED = {
@@ -29,6 +32,8 @@ _EMPTY = pa.schema(
     [SCHEMA.field(name) for name in INDEX_COLUMNS]
     + [pa.field("group", pa.int32()), pa.field("batch", pa.int32())]
 ).empty_table()
+# Of the hour, and no functions by name.
+_HOURS = {"current_time", "current_timestamp", "localtime", "localtimestamp"}
 #: What a condition may name.
 NAMES = [*(name for name in INDEX_COLUMNS if name not in ("report", "sha256")), "batch", "label"]
 
@@ -51,9 +56,11 @@ class Index:
         self._tables: dict[int, tuple[tuple[int, ...], pa.Table]] = {}
         self._places: dict[str, Place] = {}
         self._patients: dict[str, set[str]] = {}
+        self._broken: dict[int, tuple[tuple[int, ...], VaultError]] = {}
 
     def refresh(self) -> None:
-        """Looks which files are new. Raises VaultError."""
+        """Looks which files are new. One that does not open is left out, and said in the log: see `check`. Raises
+        VaultError."""
         with self._lock:
             states = self._batches.states()
             for number, state in states.items():
@@ -61,6 +68,19 @@ class Index:
                     self._take(number, state)
             for number in self._tables.keys() - states.keys():
                 self._forget(number)
+            for number in self._broken.keys() - states.keys():
+                del self._broken[number]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether each batch opened at the last refresh."""
+        return not self._broken
+
+    def check(self) -> None:
+        """Raises VaultError when a batch did not open at the last refresh."""
+        with self._lock:
+            for _, error in self._broken.values():
+                raise error
 
     def find(self, uid: str) -> Place | None:
         """Where an instance was at the last refresh."""
@@ -78,8 +98,9 @@ class Index:
 
     def query(self, where: str, labels: Mapping[str, int], withdrawn: Collection[str]) -> list[Row]:
         """Rows for which the SQL condition `where` holds (all, when it is empty), in the order of batches, but for
-        withdrawn patients. Raises InvalidInput for a condition that is none."""
+        withdrawn patients. Raises InvalidInput for a condition that is none, and VaultError when a batch is damaged."""
         self.refresh()
+        self.check()
         with self._lock:
             tables = [
                 table.append_column("batch", pa.array([number] * len(table), pa.int32()))
@@ -101,6 +122,13 @@ class Index:
             table = self._batches.index(number)
         except FileNotFoundError:
             return
+        except VaultError as error:
+            self._forget(number)
+            if number not in self._broken or self._broken[number][0] != state:
+                log.warning("%s", error)
+            self._broken[number] = (state, error)
+            return
+        self._broken.pop(number, None)
         self._forget(number)
         self._tables[number] = (state, table)
         columns = (table[name].to_pylist() for name in ("uid", "group", "patient", "sha256"))
@@ -111,7 +139,10 @@ class Index:
     def _forget(self, number: int) -> None:
         if number in self._tables:
             for uid in self._tables.pop(number)[1]["uid"].to_pylist():
-                self._patients[self._places.pop(uid).patient].discard(uid)
+                # One that came again while its batch was damaged is in two of them.
+                if (place := self._places.get(uid)) is not None and place.batch == number:
+                    self._patients[place.patient].discard(uid)
+                    del self._places[uid]
 
 
 def _chosen(table: pa.Table, where: str) -> pa.Array:
@@ -119,6 +150,7 @@ def _chosen(table: pa.Table, where: str) -> pa.Array:
     asked = table.select(NAMES).append_column("_place", pa.array(range(len(table)), pa.int64()))
     connection = duckdb.connect(":memory:", config=_CLOSED)
     try:
+        _check_repeatable(connection, where)
         connection.register("instances", asked)
         # SQLExpression takes one expression and nothing beside it: no second statement, no end of the parenthesis.
         held = connection.table("instances").filter(duckdb.SQLExpression(where))
@@ -134,6 +166,26 @@ def _chosen(table: pa.Table, where: str) -> pa.Array:
     finally:
         connection.close()
     return pa.array(places, pa.int64())
+
+
+def _check_repeatable(connection: duckdb.DuckDBPyConnection, where: str) -> None:
+    """Raises InvalidInput for a condition that holds today and not tomorrow, or by chance: a cohort is of the rows
+    alone."""
+    stable = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'"
+    changing = {name for (name,) in connection.execute(stable).fetchall()} | _HOURS
+    parsed = connection.execute("SELECT json_serialize_sql(?)", [f"SELECT {where}"]).fetchall()[0][0]
+    if named := changing.intersection(_names(json.loads(parsed))):
+        raise InvalidInput(f"The condition asks for {min(named)}, which is another each time.", _HINT)
+
+
+def _names(parsed: Any) -> Iterator[str]:
+    """Functions and columns in duckdb's syntax tree, in small letters."""
+    if isinstance(parsed, dict):
+        found = [parsed.get("function_name"), *parsed.get("column_names", ())]
+        yield from (name.lower() for name in found if name)
+    if isinstance(parsed, dict | list):
+        for each in parsed.values() if isinstance(parsed, dict) else parsed:
+            yield from _names(each)
 
 
 def _row(found: dict[str, Any]) -> Row:

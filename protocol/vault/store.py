@@ -5,6 +5,8 @@
     batches/            encrypted Parquet files: `batches`
     labels.sealed       {uid: label}
     withdrawn.sealed    {pseudonym: [uid]} of patients who withdrew: nothing of theirs comes in again
+    pseudonyms.sealed   {"check": hex}, which tells the secret that all pseudonyms are of from others
+    damaged/            pending files that do not open
     access.log          one JSON object a line: time, action, counts; nothing of a patient
 
 One process writes at a time, behind `lock`; readers wait for nobody.
@@ -12,11 +14,13 @@ One process writes at a time, behind `lock`; readers wait for nobody.
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,15 +33,15 @@ from protocol.vault.index import Index
 from protocol.vault.instances import Instance, Pending, Row, check_uid, record_of
 from protocol.vault.kept import Kept
 from protocol.vault.key import make_key, open_key, sealed_key
+from protocol.vault.pending import Damaged, waiting
 from protocol.vault.pending import Pending as PendingFiles
-from protocol.vault.pending import waiting
 from protocol.vault.sealed import Sealer
 
 __all__ = ["Instance", "Pending", "Row", "Vault", "folder_of"]
 
 KEY = "key.json"
 LOG = "access.log"
-LABELS, WITHDRAWN = "labels.sealed", "withdrawn.sealed"
+LABELS, WITHDRAWN, PSEUDONYMS = "labels.sealed", "withdrawn.sealed", "pseudonyms.sealed"
 #: A flush of a large batch by another process may take minutes.
 _PATIENCE_SECONDS = 600
 _TRIES = 5
@@ -61,6 +65,7 @@ class Vault:
         self._index = Index(self._batches)
         self._labels = Kept(folder / LABELS, self.sealer)
         self._withdrawn = Kept(folder / WITHDRAWN, self.sealer)
+        self._pseudonyms = Kept(folder / PSEUDONYMS, self.sealer)
         self._lock = FileLock(folder / "lock")
         self._mark: bytes | None = None
 
@@ -88,6 +93,24 @@ class Vault:
         vault.log("open")
         return vault
 
+    def bind(self, check: bytes) -> None:
+        """From now on takes the pseudonyms of one secret alone, told by its `Pseudonyms.check`: under another one a
+        patient who withdrew would come back. Raises VaultError for another than the first."""
+        with self.writing():
+            known = self._pseudonyms.value.get("check")
+            if known is None:
+                self._pseudonyms.value = {"check": check.hex()}
+            elif not hmac.compare_digest(known, check.hex()):
+                raise VaultError(
+                    "The vault's pseudonyms were made with another imaging.key than this one.",
+                    "Restore imaging.key from its back-up: with another one, patients who withdrew would come back.",
+                )
+
+    def is_unused(self) -> bool:
+        """Whether nothing was ever in it, so that no pseudonym is known yet."""
+        kept = (self._pseudonyms, self._labels, self._withdrawn)
+        return not (any(each.value for each in kept) or self._batches.states() or self._pending.uids())
+
     def add(self, instance: Instance) -> bool:
         """Keeps an instance: it is on the disk when this returns. False when the very same is here already.
 
@@ -99,7 +122,7 @@ class Vault:
             if instance.patient in self._withdrawn.value:
                 raise DataError("The patient of this instance has withdrawn.", "Nothing of theirs is kept.")
             place = self._index.find(instance.uid)
-            head = None if place else self._pending.head(instance.uid)
+            head = None if place else self._intact_head(instance.uid)
             known = place.sha256 if place else head and head["sha256"]
             if known == record["sha256"]:
                 return False
@@ -112,12 +135,16 @@ class Vault:
         """Whether an instance is here, pending or in a batch. Raises VaultError."""
         try:
             self._find([uid])
-        except DataError:
+        except (DataError, Damaged):
             return False
         return True
 
+    def damaged(self) -> int:
+        """How many pending files were set aside because they do not open."""
+        return self._pending.damaged()
+
     def pending(self) -> list[Pending]:
-        """What is in no batch yet, first come first. Raises VaultError."""
+        """What is in no batch yet and opens, first come first. Raises VaultError."""
         heads = self._pending.heads()
         self._index.refresh()
         return [waiting(head) for head in heads if self._waits(head)]
@@ -126,17 +153,25 @@ class Vault:
         """Puts what is pending into the next batch; its number, or None when nothing is pending.
 
         `sign(device, message)` signs for each device what came from it. A batch is written whole or not at all; more
-        than 32,767 instances take several, and the number is the last one's. Raises VaultError.
+        than 32,767 instances take several, and the number is the last one's. What was altered is set aside. Raises
+        VaultError.
         """
         number = None
         with self.writing():
             self._erase(sign)
-            heads = self._pending.heads()
+            heads = self._pending.heads(aside=True)
             while todo := [head for head in heads if self._waits(head)][:MAX_ROWS]:
-                number = max(self._batches.states(), default=0) + 1
-                self._batches.write(number, map(self._whole, todo), sign)
-                self._refresh()
-                self.log("flush", batch=number, instances=len(todo))
+                records = self._records(todo)
+                if (first := next(records, None)) is not None:
+                    number = max(self._batches.states(), default=0) + 1
+                    self._batches.write(number, chain([first], records), sign)
+                    self._refresh()
+                # What was set aside is no longer among them.
+                left = set(self._pending.uids())
+                heads = [head for head in heads if head["uid"] in left]
+                if first is not None:
+                    instances = sum(head["uid"] in left for head in todo)
+                    self.log("flush", batch=number, instances=instances)
             self._pending.remove([head["uid"] for head in heads])
         return number
 
@@ -190,15 +225,14 @@ class Vault:
         VaultError: asked again, or at the next flush, it goes on where it stopped.
         """
         with self.writing():
-            known = self._withdrawn.value
-            uids = set(known.get(patient, ()))
-            uids.update(uid for found in self._index.uids({patient}).values() for uid in found)
-            uids.update(head["uid"] for head in self._pending.heads() if head["patient"] == patient)
             # First of all: whatever happens next, it is known and nobody reads or adds to it.
-            self._withdrawn.value = {**known, patient: sorted(uids)}
+            self._withdrawn.value = {patient: [], **self._withdrawn.value}
             self._erase(sign)
+            uids = self._withdrawn.value[patient]
             self.log("withdraw", instances=len(uids))
-        return sorted(uids)
+            # A batch that does not open may hold more of them.
+            self._index.check()
+        return uids
 
     def withdrawn(self, patient: str) -> bool:
         """Whether a pseudonym has withdrawn."""
@@ -221,12 +255,12 @@ class Vault:
         for number in self._batches.states():
             with self.writing():
                 count += self._batches.verify(number)
-        for head in self._pending.heads():
-            content = self._pending.content(head["uid"])
-            if content is not None:
+        for uid in self._pending.uids():
+            head, content = self._pending.head(uid), self._pending.content(uid)
+            if head is not None and content is not None:
                 check_digest(content, head["sha256"], self._pending.folder)
                 count += self._waits(head)
-        _ = self._labels.value, self._withdrawn.value
+        _ = self._labels.value, self._withdrawn.value, self._pseudonyms.value
         return count
 
     def sealed_key(self, password: str) -> bytes:
@@ -255,7 +289,7 @@ class Vault:
                     "Wait for it, or stop it.",
                 ) from error
             with held:
-                if self._batches.mark() != self._mark:
+                if self._batches.mark() != self._mark or not self._index.is_whole:
                     self._refresh()
                 yield
 
@@ -268,19 +302,41 @@ class Vault:
         """Whether a pending file is the only place of its instance: a crash may leave it behind a batch."""
         return self._index.find(head["uid"]) is None and head["patient"] not in self._withdrawn.value
 
-    def _whole(self, head: Mapping[str, Any]) -> dict[str, Any]:
-        return {**head, "content": self._pending.content(head["uid"])}
+    def _intact_head(self, uid: str) -> dict[str, Any] | None:
+        """As `head` of what is pending, but that a damaged one is set aside."""
+        try:
+            return self._pending.head(uid)
+        except Damaged:
+            self._pending.set_aside(uid)
+            return None
+
+    def _records(self, heads: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+        """What a batch keeps of pending instances; damaged ones are set aside."""
+        for head in heads:
+            try:
+                content = self._pending.content(head["uid"])
+            except Damaged:
+                self._pending.set_aside(head["uid"])
+            else:
+                yield {**head, "content": content}
 
     def _erase(self, sign: Sign | None) -> None:
-        """Removes whatever is left of patients who withdrew."""
-        withdrawn = self._withdrawn.value
-        for number, uids in self._index.uids(withdrawn).items():
+        """Removes whatever is left of patients who withdrew, and notes the UIDs before."""
+        withdrawn = {patient: set(uids) for patient, uids in self._withdrawn.value.items()}
+        if not withdrawn:
+            return
+        found = self._index.uids(withdrawn)
+        waiting = [head for head in self._pending.heads(aside=True) if head["patient"] in withdrawn]
+        for uid in chain.from_iterable(found.values()):
+            withdrawn[self._index.find(uid).patient].add(uid)
+        for head in waiting:
+            withdrawn[head["patient"]].add(head["uid"])
+        if any(len(uids) > len(self._withdrawn.value[patient]) for patient, uids in withdrawn.items()):
+            self._withdrawn.value = {patient: sorted(uids) for patient, uids in withdrawn.items()}
+        for number, uids in found.items():
             self._batches.rewrite(number, set(uids), sign)
             self._refresh()
-        if withdrawn:
-            self._pending.remove(
-                [head["uid"] for head in self._pending.heads() if head["patient"] in withdrawn]
-            )
+        self._pending.remove([head["uid"] for head in waiting])
         labels = self._labels.value
         if gone := labels.keys() & {uid for uids in withdrawn.values() for uid in uids}:
             self._labels.value = {uid: value for uid, value in labels.items() if uid not in gone}

@@ -98,7 +98,7 @@ class Stream:
             grey = draw.rayleigh(50, (SIDE, SIDE)).clip(0, 255).astype(np.uint8)
             content = ultrasound(grey, patient_id=f"STREAM-{number}", patient_name="Stream^Patient")
             files[str(instances.read(content).SOPInstanceUID)] = content
-        pseudonyms = pseudonyms_of(self.home)
+        pseudonyms = pseudonyms_of(self.home, self.vault)
         self.vault.label({pseudonyms.uid(uid): place % 2 for place, uid in enumerate(files)})
         return files
 
@@ -139,7 +139,7 @@ class Stream:
 
     def checks(self, files: dict[str, bytes]) -> list[Check]:
         """What must hold at the end."""
-        pseudonyms, quarantine = pseudonyms_of(self.home), quarantine_of(self.home, self.vault)
+        pseudonyms, quarantine = pseudonyms_of(self.home, self.vault), quarantine_of(self.home, self.vault)
         wanted = sorted(pseudonyms.uid(uid) for uid in files)
         found = sorted(each.uid for each in [*self.vault.index(), *self.vault.pending()])
         dataset = self.dataset()

@@ -62,3 +62,14 @@ def test_a_wrong_password_of_the_vault_registers_nothing(home: Path) -> None:
     result = register(home, "room-1", "US_1")
     assert result.exit_code == 1 and json.loads(result.stdout)["error"]["type"] == "AccountError"
     assert json.loads(salus(home, "device", "list", "--json").stdout)["devices"] == []
+
+
+def test_a_broken_file_is_named_and_the_other_devices_are_listed(home: Path) -> None:
+    for name in ("room-1", "room-2"):
+        assert register(home, name, f"US_{name[-1]}").exit_code == 0
+    (home / "devices" / "room-1.json").write_text("{")
+    result = salus(home, "device", "list", "--json")
+    assert [each["name"] for each in json.loads(result.stdout)["devices"]] == ["room-2"]
+    assert "room-1.json is not a device" in " ".join(result.stderr.split())
+    result = salus(home, "device", "remove", "room-1")
+    assert result.exit_code == 1 and "room-1.json" in result.stderr

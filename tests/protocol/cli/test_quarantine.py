@@ -13,6 +13,7 @@ from PIL import Image
 
 from protocol.cli import main
 from protocol.gateway.service import quarantine_of
+from protocol.gateway.worker import Worker
 from protocol.vault.store import Vault
 from tests.protocol.gateway.hospital import SECRETS
 from tests.protocol.imaging.made import REGION, file, instance, speckle
@@ -117,3 +118,21 @@ def test_what_is_rejected_is_gone(home: Path) -> None:
     assert said(home, "list")["items"] == []
     assert salus(home, "reject", id[:8]).exit_code == 1
     assert Vault.open(home, "secret").pending() == []
+
+
+def test_what_is_rejected_while_it_is_released_is_told_and_the_others_go_on(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [hold(home) for _ in range(2)]
+    real = Worker.look
+
+    def look(self: Worker, id: str, cleaning: Any) -> str:
+        if id == ids[0]:
+            self._quarantine.reject(id)
+        return real(self, id, cleaning)
+
+    monkeypatch.setattr(Worker, "look", look)
+    result = salus(home, "release", ids[0], "--region", "40,60,300,230", "--for-model")
+    assert result.exit_code == 1 and "1 of 2 clean" in result.stdout
+    assert "not in quarantine any more" in " ".join(result.stdout.split())
+    assert len(Vault.open(home, "secret").pending()) == 1 and said(home, "list")["items"] == []

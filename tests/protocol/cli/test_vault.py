@@ -9,6 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from protocol.cli import main
+from protocol.errors import DataError, VaultError
+from protocol.gateway.certificates import self_signed
+from protocol.gateway.service import devices_of, pseudonyms_of
 from protocol.imaging.pseudonyms import Pseudonyms
 from protocol.vault import backup, key
 from protocol.vault.store import Vault
@@ -128,13 +131,57 @@ def test_a_patient_withdraws_by_the_hospitals_id(hospital: Hospital, typed: bool
     assert Vault.open(hospital.home, PASSWORD).withdrawn(hospital.pseudonyms.patient("HOSP-1"))
 
 
+def test_a_patient_of_whom_nothing_was_found_is_refused_and_the_exit_code_says_so(hospital: Hospital) -> None:
+    hospital.fill(*range(3))
+    for words in (("HOSP-77",), ("HOSP-1", "--issuer", "CITY")):
+        result = hospital.run("withdraw", *words)
+        assert result.exit_code == 1 and "as in the images" in " ".join(result.output.split())
+    assert Vault.open(hospital.home, PASSWORD).withdrawn(hospital.pseudonyms.patient("HOSP-77"))
+    assert hospital.run("withdraw", "HOSP-1").exit_code == 0
+    assert hospital.run("withdraw", "HOSP-1").exit_code == 0, "asked again, it says the same"
+
+
+def test_another_secret_is_refused(hospital: Hospital) -> None:
+    (hospital.folder / "labels.csv").write_text("sop_instance_uid,label\n1.2.3,1\n")
+    (hospital.home / "imaging.key").write_bytes(bytes(32))
+    for words in (("withdraw", "HOSP-1"), ("label", hospital.folder / "labels.csv")):
+        result = hospital.run(*words)
+        assert result.exit_code == 1 and "another imaging.key" in " ".join(result.output.split())
+
+
+def test_signatures_of_devices_are_checked_and_made_anew_for_who_loses_images(hospital: Hospital) -> None:
+    vault = Vault.open(hospital.home, PASSWORD)
+    devices = devices_of(hospital.home, vault)
+    devices.register("room-1", self_signed("room-1")[0], "US1")
+    for number in range(4):
+        patient = hospital.pseudonyms.patient(f"HOSP-{number % 2}")
+        vault.add(instances.of(number, patient, "room-1"))
+    vault.flush(devices.sign)
+    assert hospital.said("status", "--verify")["signatures"] == {"hold": 1, "unknown": 0}
+    assert hospital.said("withdraw", "HOSP-1")["instances"] == 2
+    assert hospital.said("status", "--verify")["signatures"] == {"hold": 1, "unknown": 0}
+    (path,) = (hospital.home / "devices").glob("room-1.json")
+    kept = path.read_bytes()
+    path.unlink()
+    assert hospital.said("status", "--verify")["signatures"] == {"hold": 0, "unknown": 1}
+    devices.register("room-1", self_signed("room-1")[0], "US1")
+    result = hospital.run("status", "--verify")
+    assert result.exit_code == 1 and "not of device room-1" in " ".join(result.output.split())
+    assert kept != path.read_bytes()
+
+
 def test_without_its_secret_nobody_withdraws_or_labels(hospital: Hospital) -> None:
     (hospital.home / "imaging.key").unlink()
     (hospital.folder / "labels.csv").write_text("sop_instance_uid,label\n1.2.3,1\n")
     for words in (("withdraw", "HOSP-1"), ("label", hospital.folder / "labels.csv")):
         result = hospital.run(*words)
         assert result.exit_code == 1 and "imaging.key" in "".join(result.output.split())
+    with pytest.raises(DataError, match="knows the pseudonyms"):
+        pseudonyms_of(hospital.home, Vault.open(hospital.home, PASSWORD))
     assert not (hospital.home / "imaging.key").exists(), "another one would give other pseudonyms"
+    (hospital.home / "imaging.key").write_bytes(bytes(32))
+    with pytest.raises(VaultError, match="another imaging"):
+        pseudonyms_of(hospital.home, Vault.open(hospital.home, PASSWORD))
     result = hospital.run("withdraw", " ")
     assert result.exit_code == 1 and "patient's id is needed" in result.output
 
@@ -144,7 +191,7 @@ def test_a_back_up_is_restored_and_checked(hospital: Hospital) -> None:
     own = hospital.folder / "own"
     own.write_text("the back-up's")
     target, home = hospital.folder / "vault.backup", hospital.folder / "new"
-    assert hospital.said("backup", target, "--password-file", own)["files"] == 3
+    assert hospital.said("backup", target, "--password-file", own)["files"] == 4
     said = hospital.said("restore", target, "--password-file", own, home=home)
     assert said["instances"] == 3
     assert len(Vault.open(home, "the back-up's").index()) == 3

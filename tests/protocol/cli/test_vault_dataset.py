@@ -172,6 +172,28 @@ def test_a_withdrawal_stands_when_the_chain_does_not_answer(
     assert ImageDataset.open(home / "datasets" / "breast").version == 2
 
 
+def test_a_withdrawal_tries_every_dataset_and_then_says_what_failed(home: Path) -> None:
+    made(home)
+    broken = home / "datasets" / "a-broken-one"
+    broken.mkdir()
+    (broken / "manifest.json").touch()
+    result = salus(home, "vault", "withdraw", "HOSP-3")
+    assert result.exit_code == 1 and "not JSON" in result.output
+    vault = Vault.open(home, PASSWORD)
+    latest = ImageDataset.open(home / "datasets" / "breast", vault=vault)
+    assert latest.version == 2 and latest.uids_of(PSEUDONYMS.patient("HOSP-3")) == []
+
+
+def test_a_withdrawal_reaches_members_that_an_older_vault_lacks(home: Path) -> None:
+    shutil.copytree(home / "vault", home / "older")
+    fill(Vault.open(home, PASSWORD), [90])
+    made(home)
+    shutil.rmtree(home / "vault")
+    (home / "older").rename(home / "vault")
+    result = said(salus(home, "vault", "withdraw", "HOSP-90"))
+    assert (result["instances"], [each["version"] for each in result["datasets"]]) == (0, [2])
+
+
 def test_views_for_people_say_the_same(home: Path) -> None:
     made(home)
     words = ["--home", str(home), "--vault-password-file", str(home / "pw")]

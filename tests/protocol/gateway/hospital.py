@@ -51,7 +51,7 @@ def vault_in(home: Path) -> Vault:
 
 
 def cleaning_in(home: Path) -> Cleaning:
-    pseudonyms = pseudonyms_of(home)
+    pseudonyms = pseudonyms_of(home, vault_in(home))
 
     def clean(content: bytes, regions: Sequence[Box]) -> Clean:
         return deidentify(content, pseudonyms, NoText(), regions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -116,12 +117,24 @@ def test_the_signing_key_is_sealed_and_belongs_to_its_device(devices: Devices, t
         Devices(tmp_path / "devices").sign("room-2", b"batch")
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"name":"room-1"}', b"\xff"])
-def test_a_damaged_file_is_named(devices: Devices, tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"name":"room-1"}', b"\xff", "certificate"])
+def test_a_damaged_file_is_named_and_shuts_out_no_other_device(
+    devices: Devices, tmp_path: Path, logged: Callable[[], list[str]], content: bytes | str
+) -> None:
     devices.register("room-1", self_signed("one")[0], "US_1")
-    (tmp_path / "devices" / "room-1.json").write_bytes(content)
-    with pytest.raises(GatewayError, match=r"room-1\.json is not a device"):
-        devices.list()
+    other = devices.register("room-2", self_signed("two")[0], "US_2")
+    path = tmp_path / "devices" / "room-1.json"
+    if isinstance(content, str):
+        content = json.dumps(
+            {**json.loads(path.read_bytes()), content: "none"}, sort_keys=True, separators=(",", ":")
+        ).encode()
+    path.write_bytes(content)
+    for _ in range(3):
+        assert devices.list() == [other] and devices.by_fingerprint(other.fingerprint) == other
+    assert [each for each in logged() if "room-1.json is not a device" in each] == logged()[-1:]
+    for command in (devices.get, devices.remove, lambda name: devices.sign(name, b"batch")):
+        with pytest.raises(GatewayError, match=r"room-1\.json is not a device"):
+            command("room-1")
 
 
 def test_the_watched_folder_signs_like_a_device_and_is_no_device(devices: Devices) -> None:

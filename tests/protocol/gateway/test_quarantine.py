@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from protocol.errors import InvalidInput, Unclean, VaultError
-from protocol.gateway.pictures import Model, model_without_regions
+from protocol.gateway.pictures import model_without_regions
 from protocol.gateway.quarantine import Quarantine
+from protocol.imaging.deidentify import Model
 from protocol.imaging.text import Box
 from protocol.vault import disk
 from protocol.vault.sealed import Sealer
@@ -150,6 +151,48 @@ def test_it_knows_which_uids_it_holds(quarantine: Quarantine) -> None:
     quarantine.hold(ids[1], "no")
     quarantine.done(ids[2])
     assert quarantine.holds(["1.2.0", "1.2.1", "1.2.2", "9.9"]) == {"1.2.0", "1.2.1"}
+
+
+def test_it_knows_under_which_classes_they_came(quarantine: Quarantine, tmp_path: Path) -> None:
+    one, retired = instance(SOPInstanceUID="1.2.3"), instance(SOPInstanceUID="1.2.3")
+    retired.SOPClassUID = retired.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.6"
+    id = quarantine.arrive(file(one), "room-1", 1)
+    assert quarantine.sop_classes(["1.2.3", "9.9"]) == {"1.2.3": {str(one.SOPClassUID)}, "9.9": set()}
+    quarantine.done(id)
+    quarantine.arrive(file(retired), "room-1", 1)
+    assert Quarantine(tmp_path / "quarantine", SEALER).sop_classes(["1.2.3"]) == {
+        "1.2.3": {str(one.SOPClassUID), str(retired.SOPClassUID)}
+    }
+
+
+def test_what_is_gone_is_not_decided_about_and_leaves_nothing(quarantine: Quarantine, tmp_path: Path) -> None:
+    id = quarantine.arrive(file(instance()), "room-1", 1)
+    quarantine.hold(id, "no")
+    quarantine.reject(id)
+    for decide in (lambda: quarantine.hold(id, "still no"), lambda: quarantine.review(id, [Box(1, 2, 3, 4)])):
+        with pytest.raises(InvalidInput, match="not in quarantine"):
+            decide()
+    assert not [name for name in files_in(tmp_path / "quarantine") if id in name]
+
+
+def test_one_decides_at_a_time(quarantine: Quarantine, tmp_path: Path) -> None:
+    id = quarantine.arrive(file(instance()), "room-1", 1)
+    quarantine.hold(id, "no")
+    another, order = Quarantine(tmp_path / "quarantine", SEALER), []
+
+    def reject() -> None:
+        with pytest.raises(InvalidInput, match="not kept back"):
+            another.reject(id)
+        order.append("rejected")
+
+    thread = threading.Thread(target=reject)
+    with quarantine.deciding(id):
+        thread.start()
+        thread.join(0.2)
+        quarantine.done(id)
+        order.append("done")
+    thread.join()
+    assert order == ["done", "rejected"]
 
 
 @pytest.mark.parametrize("content", [b"", b"DICM", bytes(128) + b"DICM", bytes(128) + b"DICM" + bytes(300)])

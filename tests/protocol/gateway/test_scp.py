@@ -26,7 +26,7 @@ from pynetdicom.sop_class import (
 )
 
 from protocol.errors import GatewayError
-from protocol.gateway import wire
+from protocol.gateway import scp, wire
 from protocol.gateway.scp import Address, Scp
 from protocol.gateway.service import Gateway
 from protocol.imaging import instances
@@ -505,6 +505,33 @@ def test_another_class_than_ultrasound_is_not_committed(hospital: Hospital, gate
     device.association.release()
 
 
+def test_another_class_than_it_was_stored_under_is_not_committed(
+    hospital: Hospital, gateway: Gateway
+) -> None:
+    device, dataset = Committing(hospital, gateway), instance()
+    uid, other = str(dataset.SOPInstanceUID), "1.2.840.10008.5.1.4.1.1.3.1"
+    assert store(device.association, dataset) == 0x0000
+    for _ in range(2):
+        assert device.ask(uid, kind=other) == 0x0000
+        assert device.report() == (2, [], {uid: 0x0119})
+        assert device.ask(uid) == 0x0000
+        assert device.report() == (1, [uid], {})
+        for id in gateway.quarantine.arrived():
+            assert gateway.worker.look(id, gateway.worker._cleanings[0]) == "", "in the vault too"
+    device.association.release()
+
+
+def test_nothing_asked_for_and_too_much_are_refused(
+    hospital: Hospital, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = Committing(hospital, gateway)
+    assert device.ask() == 0x0115
+    monkeypatch.setattr(scp, "MAX_REQUEST_BYTES", 1_000)
+    assert device.ask(*(f"1.2.3.{number}" for number in range(100))) == 0x0213
+    assert device.reports == []
+    device.association.release()
+
+
 def test_other_requests_than_that_for_commitment_are_refused(hospital: Hospital, gateway: Gateway) -> None:
     device = Committing(hospital, gateway)
     assert device.ask("1.2.3", action=2) == 0x0123
@@ -527,7 +554,7 @@ def test_a_port_that_is_taken_and_files_that_are_no_certificate_are_named(
     hospital: Hospital, gateway: Gateway, tmp_path: Path
 ) -> None:
     def listen(address: Address) -> None:
-        Scp(address, hospital.devices, lambda *_: None, lambda _: set())
+        Scp(address, hospital.devices, lambda *_: None, lambda _: {})
 
     with pytest.raises(GatewayError, match=f"127.0.0.1:{gateway.port}"):
         listen(Address(port=gateway.port, certificate=hospital.certificate, key=hospital.key))

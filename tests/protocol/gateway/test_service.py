@@ -36,7 +36,7 @@ def test_what_a_device_sends_ends_in_the_vault_or_is_kept_back(hospital: Hospita
         until(lambda: not gateway.quarantine.arrived())
         association.release()
     uids = [each.uid for each in hospital.vault.pending()]
-    assert uids == [pseudonyms_of(hospital.home).uid(clean.SOPInstanceUID)]
+    assert uids == [pseudonyms_of(hospital.home, hospital.vault).uid(clean.SOPInstanceUID)]
     (held,) = quarantine_of(hospital.home, hospital.vault).held()
     assert held.sop_instance == unclean.SOPInstanceUID and "region" in held.reason
     said = json.loads((hospital.home / "gateway" / "status.json").read_text())
@@ -60,6 +60,7 @@ def test_a_watched_folder_is_emptied_into_the_vault(
     hospital: Hospital, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(watch, "SETTLED_SECONDS", 0.0)
     (tmp_path / "exports").mkdir()
     (tmp_path / "exports" / "one.dcm").write_bytes(file(instance()))
     with hospital.running(watch=tmp_path / "exports"):
@@ -179,7 +180,7 @@ def test_killed_during_a_stream_every_acknowledged_instance_is_there_once(hospit
     quarantine = quarantine_of(hospital.home, vault)
     until(lambda: not quarantine.arrived())
     assert process.end(signal.SIGTERM) == 0
-    pseudonyms = pseudonyms_of(hospital.home)
+    pseudonyms = pseudonyms_of(hospital.home, hospital.vault)
     kept = [each.uid for each in vault.pending()]
     assert sorted(kept) == sorted(pseudonyms.uid(uid) for uid in acknowledged)
     assert len(acknowledged) == 60 and kills == 0 and quarantine.held() == []

@@ -80,7 +80,7 @@ def test_each_real_file_is_in_the_vault_or_kept_back_with_a_reason(
             sent = storescu(hospital, gateway, path)
             assert sent.returncode == 0, f"{name}: {sent.stdout}{sent.stderr}"
             try:
-                uids.add(deidentify(content, pseudonyms_of(hospital.home), NoText()).uid)
+                uids.add(deidentify(content, pseudonyms_of(hospital.home, hospital.vault), NoText()).uid)
             except Unclean as error:
                 reasons.add(error.message)
         while gateway.quarantine.arrived():

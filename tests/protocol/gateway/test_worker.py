@@ -12,13 +12,13 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit
 
-from protocol.errors import InvalidInput, MissingLibrary, VaultError
+from protocol.errors import InvalidInput, MissingLibrary, Unclean, VaultError
 from protocol.gateway import worker as module
-from protocol.gateway.pictures import Model
 from protocol.gateway.quarantine import Quarantine
 from protocol.gateway.service import pseudonyms_of, quarantine_of
 from protocol.gateway.worker import Worker
-from protocol.imaging.deidentify import Clean
+from protocol.imaging import instances
+from protocol.imaging.deidentify import Clean, Model, WithoutRegions
 from protocol.imaging.text import Box
 from tests.protocol.gateway.hospital import DEVICE, Hospital, cleaning_in
 from tests.protocol.imaging.made import PATIENT, REGION, file, instance, opened, speckle
@@ -30,7 +30,7 @@ class Line:
     def __init__(self, hospital: Hospital) -> None:
         self.hospital = hospital
         self.clean = cleaning_in(hospital.home)
-        self.pseudonyms = pseudonyms_of(hospital.home)
+        self.pseudonyms = pseudonyms_of(hospital.home, hospital.vault)
         self.vault = hospital.vault
         self.quarantine: Quarantine = quarantine_of(hospital.home, hospital.vault)
         self.worker = Worker(self.quarantine, self.vault, self.pseudonyms, [self.clean])
@@ -223,6 +223,27 @@ def test_regions_of_a_model_are_for_those_that_declare_none(line: Line) -> None:
     assert len(line.reasons()) == 1
 
 
+def test_only_the_cleaning_looks_into_what_was_sent(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be a bomb: what brought the cleaning's own process down is kept back at once."""
+    read: list[bytes] = []
+    monkeypatch.setattr(instances, "read", read.append)
+    model, asked = Model("Maker", "One", 240, 320), []
+    line.quarantine.remember(model, [REGION])
+
+    def crash(_: bytes, regions: Sequence[Box]) -> Clean:
+        asked.append(regions)
+        raise Unclean("It brought down the process that was to clean it.")
+
+    def refuse(_: bytes, regions: Sequence[Box]) -> Clean:
+        asked.append(regions)
+        raise WithoutRegions("It declares no region.", model)
+
+    for cleaning in (crash, refuse):
+        id = line.quarantine.arrive(file(instance(SequenceOfUltrasoundRegions=[])), DEVICE, 1)
+        assert line.worker.look(id, cleaning)
+    assert asked == [(), (), (REGION,)] and read == [] and len(line.reasons()) == 2
+
+
 # -- at any point ----------------------------------------------------------------------------------------------------
 
 
@@ -335,6 +356,20 @@ def test_what_was_altered_on_the_disk_is_set_aside(line: Line) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     assert "altered" in line.worker.look(id, line.clean)
     assert line.quarantine.arrived() == [] and len(line.reasons()) == 1
+
+
+@pytest.mark.parametrize("ends", ["clean", "unclean"])
+def test_what_is_rejected_while_it_is_cleaned_stays_gone(line: Line, ends: str) -> None:
+    id = line.send(file(instance(SequenceOfUltrasoundRegions=[])))
+
+    def rejected(content: bytes, _: Sequence[Box]) -> Clean:
+        line.quarantine.reject(id)
+        return line.clean(content, [REGION] if ends == "clean" else [])
+
+    with pytest.raises(InvalidInput, match="not in quarantine"):
+        line.worker.look(id, rejected)
+    assert line.vault.pending() == [] and line.worker.counts.stored == 0
+    assert [path for path in (line.hospital.home / "quarantine").rglob("*") if id in path.name] == []
 
 
 def test_what_somebody_else_dealt_with_is_no_matter(line: Line) -> None:

@@ -94,6 +94,28 @@ def test_what_is_flushed_meanwhile_is_in_it(
     assert [row.uid for row in found.index()] == expected
 
 
+def test_a_second_back_up_to_the_same_file_leaves_the_first_alone(
+    tmp_path: Path, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, target = backup_module._put_file, tmp_path / "vault.backup"
+
+    def meanwhile(archive: tarfile.TarFile, path: Path, name: str) -> bool:
+        with pytest.raises(VaultError, match="Another back-up may be under way"):
+            backup(vault, target, "other")
+        return real(archive, path, name)
+
+    monkeypatch.setattr(backup_module, "_put_file", meanwhile)
+    backup(vault, target, "pw")
+    assert_same(restore(target, "pw", tmp_path / "new"), vault)
+
+
+def test_a_restored_vault_knows_whose_pseudonyms_it_has(tmp_path: Path, vault: Vault) -> None:
+    vault.bind(b"one")
+    backup(vault, tmp_path / "vault.backup", "pw")
+    with pytest.raises(VaultError, match="another imaging"):
+        restore(tmp_path / "vault.backup", "pw", tmp_path / "new").bind(b"two")
+
+
 def test_a_wrong_password_opens_nothing(tmp_path: Path, vault: Vault) -> None:
     backup(vault, tmp_path / "vault.backup", "pw")
     with pytest.raises(AccountError, match="does not open with this password"):

@@ -83,6 +83,8 @@ def test_it_adds_up_what_was_done(dataset: ImageDataset, vault: Vault) -> None:
     assert (sample["instances"], sample["seed"]) == (evidence.SAMPLE, dataset.root[:8].hex())
     assert (sample["text"], sample["outside"], sample["attributes"]) == (0, 0, 0)
     assert found["tools"]["pydicom"] == pydicom.__version__
+    assert {"dicom-anonymizer", "pillow", "pyclipper", "python-gdcm"} <= found["tools"].keys()
+    assert any(name.startswith("opencv") for name in found["tools"])
 
 
 def test_it_counts_masked_boxes_and_their_share(vault: Vault) -> None:
@@ -188,6 +190,31 @@ def test_an_earlier_version_has_its_own(tmp_path: Path) -> None:
     assert canonical.loads(third.evidence())["withdrawn"] == 1
     with pytest.raises(DataError, match="withdrawn since"):
         evidence.audit(vault, ImageDataset.open(first.folder, 1, vault=vault), NO_TEXT)
+
+
+SUMS = {"actions", "found_again", "unreadable", "kept_text", "frames", "masked", "blanked", "patients"}
+
+
+def test_no_two_versions_have_sums_that_differ_by_few_patients(tmp_path: Path) -> None:
+    vault = vault_in(tmp_path)
+    fill(vault, range(PATIENTS))
+    made = ImageDataset.create(tmp_path / "datasets" / "breast", SCHEMA, vault, "", SHARE, finder=NO_TEXT)
+    documents = [canonical.loads(made.evidence())]
+
+    def next_version(made: ImageDataset | None) -> ImageDataset:
+        assert evidence.audit(vault, made, NO_TEXT).same
+        documents.append(canonical.loads(made.evidence()))
+        return made
+
+    made = next_version(made.withdraw(vault.withdraw(made.members()[0].patient), finder=NO_TEXT))
+    fill(vault, range(50, 54))
+    made = next_version(made.extend(vault, finder=NO_TEXT))
+    fill(vault, [54])
+    made = next_version(made.extend(vault, finder=NO_TEXT))
+    made = next_version(made.withdraw(vault.withdraw(made.members()[-1].patient), finder=NO_TEXT))
+    assert [each.get("sums", True) for each in documents] == [True, False, False, True, False]
+    for each in documents:
+        assert SUMS & each.keys() == (set() if "sums" in each else SUMS)
 
 
 # -- the second look --------------------------------------------------------------------------------------------------

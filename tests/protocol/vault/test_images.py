@@ -372,14 +372,61 @@ def test_a_patient_is_withdrawn_from_vault_and_dataset_and_does_not_come_back(
     assert len(dataset.uids_of(patient)) == 2
     uids = vault.withdraw(patient)
     assert sorted(uids) == sorted(dataset.uids_of(patient))
-    with pytest.raises(VaultError, match="not in the vault"):
-        grown(dataset, vault, 90)
     second = dataset.withdraw(uids, finder=NO_TEXT)
     assert second.uids_of(patient) == []
     second.arrays(TRAIN)
-    third = second.extend(vault, finder=NO_TEXT)
+    third = grown(second, vault, 90)
     assert third.version == 3 and patient not in {member.patient for member in third.members()}
     assert json.loads(third.evidence())["withdrawn"] == 2
+
+
+def test_who_withdrew_from_the_vault_alone_goes_with_the_next_version_whatever_it_is_for(
+    dataset: ImageDataset, vault: Vault
+) -> None:
+    first, second, third = sorted({member.patient for member in dataset.members()})[:3]
+    for patient in (first, second):
+        vault.withdraw(patient)
+    assert dataset.withdraw([], finder=NO_TEXT).uids_of(first) == []
+    vault.withdraw(third)
+    left = dataset.extend(vault, min_patients=5, finder=NO_TEXT)
+    assert left.version == 3, "nothing is fresh, and it goes all the same"
+    assert not {first, second, third} & {member.patient for member in left.members()}
+    left.verify()
+    assert dataset.extend(vault, finder=NO_TEXT) is None
+
+
+def test_a_growth_that_fails_leaves_the_withdrawal_that_came_with_it(
+    dataset: ImageDataset, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = dataset.members()[0]
+    vault.withdraw(gone.patient)
+    fill(vault, range(80, 86))
+    with monkeypatch.context() as patch:
+        patch.setattr(images, "_MAX_LEAVES", 2 * PATIENTS)
+        with pytest.raises(DataError, match="holds at most"):
+            dataset.extend(vault, finder=NO_TEXT)
+    left = ImageDataset.open(dataset.folder, vault=vault)
+    assert left.version == 2 and left.uids_of(gone.patient) == []
+    assert gone.salt not in salts_on_disk(left.folder, vault)
+    grown = left.extend(vault, finder=NO_TEXT)
+    assert grown.version == 3
+    grown.verify()
+
+
+def test_an_older_vault_brings_nobody_back_who_withdrew(
+    home: Path, dataset: ImageDataset, vault: Vault
+) -> None:
+    shutil.copytree(home / "vault", home / "older")
+    gone = [member.patient for member in dataset.members()][:6]
+    for patient in gone:
+        dataset.withdraw(vault.withdraw(patient), finder=NO_TEXT)
+    shutil.rmtree(home / "vault")
+    (home / "older").rename(home / "vault")
+    older = vault_in(home)
+    assert not older.withdrawn(gone[0])
+    again = ImageDataset.open(dataset.folder, vault=older)
+    assert again.fresh(older) == []
+    assert not set(gone) & {member.patient for member in grown(again, older, 90).members()}
 
 
 def test_too_few_may_remain_but_nobody_trains_on_them(dataset: ImageDataset, vault: Vault) -> None:
@@ -495,6 +542,33 @@ def test_a_crash_while_it_is_made_leaves_no_dataset(
     ImageDataset.create(folder, SCHEMA, vault, "", SHARE, finder=NO_TEXT).verify()
 
 
+def test_what_is_left_of_a_killed_process_is_no_dataset_and_goes_with_the_next_try(
+    home: Path, dataset: ImageDataset, vault: Vault
+) -> None:
+    datasets = home / "datasets"
+    shutil.copytree(dataset.folder, datasets / ".second-ab_12xyz")
+    shutil.copytree(dataset.folder, datasets / ".second-one-ab_12xyz")
+    assert [each.folder.name for each in datasets_in(datasets, vault)] == ["breast"]
+    ImageDataset.create(datasets / "second", SCHEMA, vault, "", SHARE, finder=NO_TEXT)
+    assert sorted(path.name for path in datasets.iterdir()) == [".second-one-ab_12xyz", "breast", "second"]
+
+
+def test_a_broken_dataset_holds_no_other_up_and_is_said_once(
+    home: Path, vault: Vault, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = home / "datasets" / "a-broken-one"
+    broken.mkdir()
+    (broken / "manifest.json").touch()
+    for _ in range(3):
+        assert [each.folder.name for each in datasets_in(home / "datasets", vault)] == ["breast"]
+    assert len([line for line in caplog.messages if "a-broken-one" in line]) == 1
+    said: list = []
+    datasets_in(home / "datasets", vault, said)
+    assert [type(each) for each in said] == [DataError]
+    with pytest.raises(DataError, match="not JSON"):
+        ImageDataset.open(broken, vault=vault)
+
+
 def test_a_full_disk_is_said_and_changes_nothing(
     dataset: ImageDataset, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -519,6 +593,9 @@ def test_a_back_up_brings_it_back(dataset: ImageDataset, vault: Vault, tmp_path:
     assert (restored.root, restored.evidence()) == (second.root, second.evidence())
     assert restored.verify() == second.verify()
     assert grown(restored, vault, 90).leaves == dataset.leaves + 2
+    assert (
+        images._withdrawn(restored.folder, vault).value == images._withdrawn(second.folder, vault).value != {}
+    )
 
 
 def test_a_tree_that_was_altered_is_made_anew(dataset: ImageDataset, vault: Vault) -> None:

@@ -367,8 +367,107 @@ def test_files_do_not_pass_for_one_another(vault: Vault) -> None:
     filled(again(vault), 3, 4, flush=False)
     pending = vault.folder / "pending"
     shutil.copy(pending / "2.25.3.sealed", pending / "2.25.4.sealed")
+    assert [each.uid for each in again(vault).pending()] == ["2.25.3"]
     with pytest.raises(VaultError):
-        again(vault).pending()
+        again(vault).verify()
+
+
+def flip(path: Path, place: int) -> None:
+    altered = bytearray(path.read_bytes())
+    altered[place] ^= 1
+    files.replace(path, bytes(altered))
+
+
+@pytest.mark.parametrize("place", [0, 30, -1], ids=["length", "head", "content"])
+def test_a_damaged_pending_file_is_set_aside_and_holds_no_other_up(
+    vault: Vault, place: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    added = filled(vault, 1, 2, 3, 6, flush=False)
+    flip(vault.folder / "pending" / "2.25.1.sealed", place)
+    found = again(vault)
+    assert {"2.25.2", "2.25.3", "2.25.6"} <= {each.uid for each in found.pending()}
+    assert found.withdraw("PATIENT2") == ["2.25.2", "2.25.6"]
+    assert found.flush() == 1
+    assert_holds(found, [added[2]])
+    assert found.damaged() == 1 and (vault.folder / "damaged" / "2.25.1.sealed").exists()
+    (line,) = [each for each in caplog.messages if "set aside" in each]
+    assert "PATIENT" not in line and "2.25." not in line
+    assert found.add(added[0]) and found.flush() == 2
+    assert_holds(found, [added[0], added[2]])
+    assert found.damaged() == 0, "it came again"
+
+
+def test_a_device_is_not_told_that_a_damaged_instance_is_here_and_may_send_it_again(vault: Vault) -> None:
+    (added,) = filled(vault, 1, flush=False)
+    flip(vault.folder / "pending" / "2.25.1.sealed", 30)
+    found = again(vault)
+    assert not found.holds("2.25.1")
+    assert found.add(added)
+    assert_holds(found, [added])
+
+
+def test_damaged_pending_files_alone_make_no_batch(vault: Vault) -> None:
+    filled(vault, 1, flush=False)
+    flip(vault.folder / "pending" / "2.25.1.sealed", -1)
+    assert again(vault).flush() is None
+    assert vault.batches() == []
+
+
+def test_a_damaged_batch_stops_neither_adding_nor_withdrawing(vault: Vault) -> None:
+    filled(vault, 0, 1)
+    filled(vault, 4, 5)
+    path = vault.folder / "batches" / "000001.parquet"
+    intact = path.read_bytes()
+    flip(path, -40)
+    found = again(vault)
+    assert found.add(instances.of(2))
+    assert [each.uid for each in found.pending()] == ["2.25.2"]
+    with pytest.raises(VaultError, match=r"000001\.parquet does not open"):
+        found.withdraw("PATIENT1")
+    assert found.withdrawn("PATIENT1")
+    assert found.flush() == 3
+    with pytest.raises(VaultError, match=r"000001\.parquet does not open"):
+        found.index()
+    files.replace(path, intact)
+    assert found.withdraw("PATIENT1") == ["2.25.1", "2.25.5"]
+    assert sorted(row.uid for row in found.index()) == ["2.25.0", "2.25.2", "2.25.4"]
+
+
+def test_what_came_again_while_its_batch_was_damaged_goes_with_its_patient(vault: Vault) -> None:
+    filled(vault, 1, 2)
+    path = vault.folder / "batches" / "000001.parquet"
+    intact = path.read_bytes()
+    flip(path, -40)
+    found = again(vault)
+    filled(found, 1, 3)
+    files.replace(path, intact)
+    assert found.withdraw("PATIENT1") == ["2.25.1"]
+    assert again(vault).flush() is None
+    assert again(vault).verify() == 2
+    assert sorted(row.uid for row in again(vault).index()) == ["2.25.2", "2.25.3"]
+
+
+# ---- whose pseudonyms ----
+
+
+def test_pseudonyms_of_another_secret_are_refused_for_ever(vault: Vault) -> None:
+    assert vault.is_unused()
+    vault.bind(b"one")
+    again(vault).bind(b"one")
+    with pytest.raises(VaultError, match=r"another imaging\.key"):
+        again(vault).bind(b"two")
+    assert not again(vault).is_unused()
+
+
+@pytest.mark.parametrize("use", ["add", "flush", "label", "withdraw"])
+def test_a_vault_that_held_something_is_no_unused_one(vault: Vault, use: str) -> None:
+    if use in ("add", "flush"):
+        filled(vault, 1, flush=use == "flush")
+    elif use == "label":
+        vault.label({"2.25.1": 1})
+    else:
+        vault.withdraw("PATIENT1")
+    assert not vault.is_unused()
 
 
 def test_a_plain_parquet_file_is_no_batch(vault: Vault) -> None:
@@ -441,6 +540,18 @@ def test_a_condition_reads_no_file_and_changes_nothing(tmp_path: Path, condition
     assert "HOSPITAL SECRET" not in str(caught.value) and "PATIENT1" not in str(caught.value)
     assert secret.read_text() == "HOSPITAL SECRET\n" and sorted(tmp_path.iterdir()) == [secret, vault.folder]
     assert_holds(vault, added)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["random() < 0.5", "received_at < epoch(NOW())", "current_date > '2020-01-01'", "localtimestamp IS NULL",
+     "uid IN (SELECT CAST(uuid() AS VARCHAR))"],
+)  # fmt: skip
+def test_a_condition_is_of_the_rows_alone_and_neither_of_chance_nor_of_the_hour(
+    vault: Vault, condition: str
+) -> None:
+    with pytest.raises(InvalidInput, match="another each time"):
+        vault.index(condition)
 
 
 def test_asking_reads_no_pixels(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -578,6 +689,24 @@ def test_each_device_signs_what_came_from_it(vault: Vault) -> None:
     assert vault.verify() == 3
     filled(vault, 5)
     assert vault.signatures(2) == {}
+
+
+def test_a_batch_is_written_without_the_signature_of_a_device_that_is_not_known(
+    vault: Vault, caplog: pytest.LogCaptureFixture
+) -> None:
+    def known(device: str, message: bytes) -> bytes:
+        if device == "lost":
+            raise InvalidInput("There is no device 'lost'.")
+        return sign(device, message)
+
+    for number, device in ((1, "lost"), (2, "probe"), (5, "lost")):
+        vault.add(instances.of(number, f"SECRET{number}", device))
+    assert vault.flush(known) == 1
+    assert set(vault.signatures(1)) == {"probe"}
+    vault.withdraw("SECRET5", known)
+    assert set(vault.signatures(1)) == {"probe"} and vault.verify() == 2
+    assert "without a device's signature" in caplog.text
+    assert "SECRET" not in caplog.text and "2.25." not in caplog.text
 
 
 @pytest.mark.parametrize("key", [None, sign])
