@@ -47,6 +47,8 @@ def test_it_goes_onto_the_chain_as_any_dataset_does(world: World, tmp_path: Path
     assert not is_newest(chain, second)
     register_dataset(chain, pins, second)
     third = second.withdraw([second.members()[3].uid], finder=NO_TEXT)
+    with pytest.raises(InvalidInput, match="newer version"):
+        register_dataset(chain, pins, second)
     register_dataset(chain, pins, third)
     found = Datasets(chain).versions(third.dataset_id)
     counts = [each.version.train_records + each.version.held_out_records for each in found]

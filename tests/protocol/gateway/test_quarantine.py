@@ -94,6 +94,13 @@ def test_the_same_sent_by_many_at_once_is_one_item(quarantine: Quarantine) -> No
     assert quarantine.content(ids[0]) == content
 
 
+def test_what_is_kept_back_and_comes_again_is_not_looked_at_again(quarantine: Quarantine) -> None:
+    content = file(instance())
+    quarantine.hold(quarantine.arrive(content, "room-1", 1), "It declares no region.")
+    id = quarantine.arrive(content, "room-1", 2)
+    assert quarantine.arrived() == [] and [each.id for each in quarantine.held()] == [id]
+
+
 def test_the_oldest_comes_first(quarantine: Quarantine) -> None:
     ids = [quarantine.arrive(file(instance()), "room-1", when) for when in range(5)]
     assert quarantine.arrived() == ids
