@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +15,9 @@ from pynetdicom.presentation import PresentationContext
 
 from protocol.errors import GatewayError
 
+#: For an answer. pynetdicom's client loses one now and then: its reactor may take it first.
+PATIENCE_SECONDS = 20.0
+ATTEMPTS = 3
 #: PS3.8: at most 128 presentation contexts an association.
 MAX_CONTEXTS = 128
 
@@ -32,15 +35,29 @@ class Sender:
     called: str = "SALUS"
 
     def send(self, contents: Iterable[bytes]) -> Iterator[int]:
-        """Sends DICOM files in one association, as they are encoded; the status of each: 0 once the gateway has it on
-        its disk.
+        """Sends DICOM files as they are encoded; the status of each: 0 once the gateway has it on its disk. What has no
+        answer is sent again in another association, as devices do.
 
-        Raises GatewayError when the gateway does not take the association, or ends it.
+        Raises GatewayError when the gateway takes no association, or answers nothing time after time.
         """
         files = [pydicom.dcmread(BytesIO(content)) for content in contents]
+        answered, failures = 0, 0
+        while answered < len(files):
+            try:
+                for status in self._send(files[answered:]):
+                    answered, failures = answered + 1, 0
+                    yield status
+            except GatewayError:
+                failures += 1
+                if failures == ATTEMPTS:
+                    raise
+
+    def _send(self, files: Sequence[Dataset]) -> Iterator[int]:
+        """In one association."""
         context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(self.trusted))
         context.load_cert_chain(self.certificate, self.key)
         entity = AE(ae_title=self.calling)
+        entity.dimse_timeout = PATIENCE_SECONDS
         association = entity.associate(
             self.host,
             self.port,
