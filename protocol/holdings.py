@@ -13,7 +13,8 @@ from protocol.content.ipfs import Ipfs
 from protocol.data.dataset import Dataset, RecordProof, verify_record
 from protocol.data.images import Schema, schema_of
 from protocol.errors import ContentError, InvalidInput
-from protocol.vault import images
+from protocol.vault import members
+from protocol.vault.images import ImageDataset
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def datasets(chain: Chain, ipfs: Ipfs, hospital_id: int | None = None) -> list[D
     return found
 
 
-def registered_version(chain: Chain, dataset: Dataset | images.ImageDataset) -> Registered:
+def registered_version(chain: Chain, dataset: Dataset | ImageDataset) -> Registered:
     """The version on the chain that a dataset folder is, its root recomputed from records and salts.
 
     Raises DataError when records, salts or splits were altered, InvalidInput when the chain has no such version.
@@ -68,7 +69,7 @@ def proven_version(chain: Chain, dataset_id: int, proof: RecordProof) -> Registe
     """The version on the chain that a record is in. Raises InvalidInput when the proof fits none."""
     for each in reversed(Datasets(chain).versions(dataset_id)):
         root = each.version.root
-        if verify_record(root, proof) or images.verify_record(root, proof):
+        if verify_record(root, proof) or members.verify_record(root, proof):
             return each
     raise InvalidInput(
         f"The proof fits no version of dataset {dataset_id}: this record, with this salt, is not in it.",

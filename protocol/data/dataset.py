@@ -37,6 +37,7 @@ from protocol.content.cid import to_cid
 from protocol.data import files
 from protocol.data.schema import DataSchema
 from protocol.data.splits import HELD_OUT, MIN_RECORDS, TRAIN
+from protocol.data.versions import MANIFEST, Versioned, read_json, read_manifest, unwritten
 from protocol.errors import DataError
 
 __all__ = ["HELD_OUT", "PROFILE", "TRAIN", "Dataset", "RecordProof", "leaf", "record_digest", "verify_record"]
@@ -47,7 +48,6 @@ SALT_BYTES = 32
 RECORD_TAG = b"salus/record"
 PATIENTS = "patients.bin"
 PATIENT_BYTES = 16
-MANIFEST = "manifest.json"
 FORMAT = "salus/dataset/1"
 
 _MAX_RECORDS = 2**32 - 1
@@ -91,19 +91,16 @@ def verify_record(root: bytes, proof: RecordProof) -> bool:
     return merkle.verify(root, own, proof.index, proof.count, proof.siblings)
 
 
-class Dataset:
+class Dataset(Versioned):
     """One version of a dataset folder. Get one with `create` or `open`."""
 
     def __init__(self, folder: Path, manifest: dict[str, Any], version: int) -> None:
-        self.folder = folder
-        self.version = version
-        self.schema = DataSchema.parse(_read_json(folder / "schema.json"))
-        self._manifest = manifest
-        self._stated = manifest["versions"][version - 1]
+        super().__init__(folder, manifest, version)
+        self.schema = DataSchema.parse(read_json(folder / "schema.json"))
         if to_cid(self.schema.digest()) != manifest["schema"]:
             raise DataError(
                 f"{folder}: schema.json is not the schema of this dataset.",
-                "Restore the folder from a backup.",
+                "Restore the folder from a back-up.",
             )
 
     @classmethod
@@ -144,7 +141,7 @@ class Dataset:
             files.write_new(part / MANIFEST, json.dumps(manifest, indent=2).encode())
             part.rename(folder)
         except OSError as error:
-            raise DataError(f"{folder} cannot be written: {error.strerror}.", "Is the disk full?") from error
+            raise unwritten(folder, error) from error
         finally:
             if part is not None and part.exists():
                 shutil.rmtree(part, ignore_errors=True)
@@ -153,13 +150,7 @@ class Dataset:
     @classmethod
     def open(cls, folder: Path, version: int | None = None) -> Self:
         """The latest version in a folder, or an earlier one (from 1). Raises `DataError` when there is none."""
-        manifest = _read_json(folder / MANIFEST)
-        if manifest.get("format") != FORMAT:
-            raise DataError(f"{folder} is not a dataset folder of this version of Salus.")
-        count = len(manifest["versions"])
-        if version is not None and not 1 <= version <= count:
-            raise DataError(f"{folder} has {count} version(s), not {version}.")
-        return cls(folder, manifest, version or count)
+        return cls(folder, *read_manifest(folder, FORMAT, version))
 
     def append(
         self,
@@ -198,37 +189,12 @@ class Dataset:
                 files.replace(self.folder / name, data)
             files.replace(self.folder / MANIFEST, json.dumps(manifest, indent=2).encode())
         except OSError as error:
-            raise DataError(
-                f"{self.folder} cannot be written: {error.strerror}.", "Is the disk full?"
-            ) from error
+            raise unwritten(self.folder, error) from error
         return type(self).open(self.folder)
 
     def newest(self) -> Self:
         """The latest version in its folder now."""
         return type(self).open(self.folder)
-
-    @property
-    def root(self) -> bytes:
-        """The Merkle root (32 bytes) over the salted leaves."""
-        return bytes.fromhex(self._stated["root"])
-
-    @property
-    def train_records(self) -> int:
-        return self._stated["train_records"]
-
-    @property
-    def held_out_records(self) -> int:
-        return self._stated["held_out_records"]
-
-    @property
-    def profile(self) -> str:
-        """Name of the de-identification profile."""
-        return self._manifest["profile"]
-
-    @property
-    def dataset_id(self) -> int | None:
-        """Its id on the chain; None before it was registered."""
-        return self._manifest["dataset_id"]
 
     @property
     def split_key(self) -> bytes:
@@ -237,15 +203,11 @@ class Dataset:
 
     def remember_id(self, dataset_id: int) -> None:
         """Notes the id that the registry gave."""
-        if self.dataset_id not in (None, dataset_id):
-            raise DataError(f"{self.folder} is dataset {self.dataset_id}, not {dataset_id}.")
-        manifest = {**self._manifest, "dataset_id": dataset_id}
+        manifest = self._with_id(dataset_id)
         try:
             files.replace(self.folder / MANIFEST, json.dumps(manifest, indent=2).encode())
         except OSError as error:
-            raise DataError(
-                f"{self.folder} cannot be written: {error.strerror}.", "Is the disk full?"
-            ) from error
+            raise unwritten(self.folder, error) from error
         self._manifest = manifest
 
     def evidence(self) -> bytes:
@@ -275,7 +237,7 @@ class Dataset:
         if merkle.root(_leaves(lines, salts, sides)) != self.root:
             raise DataError(
                 f"{self.folder}: records, salts or splits are not those that version {self.version} committed to.",
-                "Restore the folder from a backup; an altered dataset cannot train.",
+                "Restore the folder from a back-up; an altered dataset cannot train.",
             )
         return lines, salts, sides
 
@@ -305,7 +267,8 @@ class Dataset:
         sides = files.read(self.folder / "splits.bin")[:count]
         if len(lines) != count or len(salts) != count * SALT_BYTES or len(sides) != count:
             raise DataError(
-                f"{self.folder}: records, salts or splits are cut short.", "Restore the folder from a backup."
+                f"{self.folder}: records, salts or splits are cut short.",
+                "Restore the folder from a back-up.",
             )
         return lines, salts, sides
 
@@ -383,13 +346,3 @@ def _own_version() -> str:
         return metadata.version("salus")
     except metadata.PackageNotFoundError:
         return "checkout"
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(files.read(path))
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON.", "Restore the folder from a backup.") from error
-    if not isinstance(document, dict):
-        raise DataError(f"{path} is not a JSON object.", "Restore the folder from a backup.")
-    return document

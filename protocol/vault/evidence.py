@@ -43,7 +43,8 @@ from protocol.imaging.text import Box, Found, RapidOcr, TextFinder
 
 if TYPE_CHECKING:
     from protocol.data.images import ImageSchema
-    from protocol.vault.images import ImageDataset, Member
+    from protocol.vault.images import ImageDataset
+    from protocol.vault.members import Member
     from protocol.vault.store import Row, Vault
 
 #: Instances that are looked at again. A cine takes a second or two of one core.

@@ -8,31 +8,21 @@
     tree/            the Merkle tree over the leaves
     evidence/        a document a version, see `evidence`
 
-    record        = {"sha256": of the DICOM file, in hex, "label": its label}
-    record digest = sha256("salus/record" || salt || canonical JSON of the record)
-    leaf          = sha256(0x00 || uint32be(index) || uint8(split) || record digest)
-    empty leaf    = sha256(0x00 || "salus/withdrawn")
-    root          = sha256(0x02 || uint32be(leaves) || Merkle root of the leaves)
-
-The pictures stay in the vault. The root binds how many leaves there are, not each leaf: so m more cost O(m log n)
-hashes. Who is withdrawn leaves an empty leaf, and nothing else: the salt is deleted, and versions that held it can
-neither be proved nor trained on again. The manifest is written last, and what it does not count does not count: a crash
-leaves the version before.
+The pictures stay in the vault; `members` says what becomes of them, `next_version` how a dataset changes. Who is
+withdrawn leaves an empty leaf, and nothing else: the salt is deleted, and versions that held it can neither be proved
+nor trained on again.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import os
 import re
-import secrets
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -43,82 +33,33 @@ from protocol.content import canonical, merkle
 from protocol.content.cid import digest_of, to_cid
 from protocol.data import dataset as tabular
 from protocol.data import files
-from protocol.data.dataset import MANIFEST, SALT_BYTES, RecordProof, record_digest
+from protocol.data.dataset import RecordProof
 from protocol.data.images import ImageSchema
-from protocol.data.splits import HELD_OUT, MIN_RECORDS, TRAIN, patient_split
+from protocol.data.splits import MIN_RECORDS
+from protocol.data.versions import MANIFEST, RESTORE, Versioned, read_json, read_manifest, unwritten
 from protocol.errors import DataError, SalusError, VaultError
-from protocol.vault import disk
-from protocol.vault.kept import Kept
-from protocol.vault.sealed import Sealer
-from protocol.vault.tree import GrowingTree
+from protocol.vault import disk, members
+from protocol.vault.members import Member, Place
+from protocol.vault.next_version import NextVersion, patients_of, write_manifest
 
 if TYPE_CHECKING:
     from protocol.imaging.text import TextFinder
+    from protocol.learning.stream import Stream
     from protocol.vault.store import Row, Vault
-    from protocol.vault.stream import Stream
-
-__all__ = ["EMPTY_LEAF", "FORMAT", "ImageDataset", "Member", "datasets_in", "leaf", "opened", "verify_record"]
 
 log = logging.getLogger(__name__)
 
 FORMAT = "salus/images/1"
-WITHDRAWN = "withdrawn.sealed"
-ROOT_TAG = b"\x02"
-#: In the place of a withdrawn member, in every dataset the same.
-EMPTY_LEAF = hashlib.sha256(merkle.LEAF_TAG + b"salus/withdrawn").digest()
 HELD_OUT_SHARE = 0.34
-#: Sums in the evidence of two versions differ by the images of at least so many patients.
-SUMMED_PATIENTS = 5
-
-_MAX_LEAVES = 2**32 - 1
-_ALTERED = "Restore the folder from a back-up; an altered dataset cannot train."
-
-
-@dataclass(frozen=True)
-class Member:
-    """An instance of the vault as a dataset holds it. `sha256` and `salt` in hex, `split` 0 or 1."""
-
-    uid: str
-    patient: str
-    sha256: str
-    label: int
-    split: int
-    salt: str
-
-    @property
-    def record(self) -> dict[str, Any]:
-        return {"sha256": self.sha256, "label": self.label}
-
-    def leaf(self, index: int) -> bytes:
-        """Its leaf as number `index`."""
-        return leaf(index, self.split, record_digest(bytes.fromhex(self.salt), self.record))
-
-
-#: What stands at an index: a member, or the number of the version that withdrew it.
-Place = Member | int
-
-
-def leaf(index: int, split: int, digest: bytes) -> bytes:
-    """The leaf of record `index`."""
-    return hashlib.sha256(merkle.LEAF_TAG + index.to_bytes(4, "big") + bytes([split]) + digest).digest()
-
-
-def verify_record(root: bytes, proof: RecordProof) -> bool:
-    """Whether the record of a proof is in the version of an image dataset with this root, at its index and split."""
-    if proof.split not in (TRAIN, HELD_OUT) or len(proof.salt) != SALT_BYTES:
-        return False
-    if not 0 <= proof.index < proof.count <= _MAX_LEAVES:
-        return False
-    own = leaf(proof.index, proof.split, record_digest(proof.salt, proof.record))
-    *siblings, top = proof.siblings or [b""]
-    return _root(proof.count, top) == root and merkle.verify(top, own, proof.index, proof.count, siblings)
+# What was said in the log of folders that do not open.
+_said: set[str] = set()
 
 
 def opened(
     folder: Path, version: int | None = None, vault: Vault | None = None
 ) -> tabular.Dataset | ImageDataset:
     """The dataset in a folder, of whichever kind. Raises `DataError` as its `open` does."""
-    if _manifest(folder).get("format") == FORMAT:
+    if read_json(folder / MANIFEST).get("format") == FORMAT:
         return ImageDataset.open(folder, version, vault=vault)
     return tabular.Dataset.open(folder, version)
 
@@ -131,7 +72,7 @@ def datasets_in(
     found = []
     for path in sorted(folder.glob(f"[!.]*/{MANIFEST}")):
         try:
-            if _manifest(path.parent).get("format") == FORMAT:
+            if read_json(path).get("format") == FORMAT:
                 found.append(ImageDataset.open(path.parent, vault=vault))
         except SalusError as error:
             if broken is not None:
@@ -142,20 +83,15 @@ def datasets_in(
     return found
 
 
-_said: set[str] = set()
-
-
-class ImageDataset:
+class ImageDataset(Versioned):
     """One version of a dataset folder. Get one with `create` or `open`."""
 
     def __init__(self, folder: Path, manifest: dict[str, Any], version: int, vault: Vault | None) -> None:
-        self.folder = folder
-        self.version = version
-        self.schema = ImageSchema.parse(_json(folder / "schema.json"))
-        self._manifest, self._vault = manifest, vault
-        self._stated = manifest["versions"][version - 1]
+        super().__init__(folder, manifest, version)
+        self.schema = ImageSchema.parse(read_json(folder / "schema.json"))
+        self._vault = vault
         if to_cid(self.schema.digest()) != manifest["schema"]:
-            raise DataError(f"{folder}: schema.json is not the schema of this dataset.", _ALTERED)
+            raise DataError(f"{folder}: schema.json is not the schema of this dataset.", RESTORE)
 
     @classmethod
     def create(
@@ -193,9 +129,9 @@ class ImageDataset:
                 (part / name).mkdir(mode=0o700)
             files.write_new(part / "schema.json", canonical.dumps(schema.to_dict()))
             files.write_new(part / "split.key", os.urandom(32))
-            work = _Work(part, manifest, schema, vault, finder)
+            work = NextVersion(part, manifest, schema, vault, finder)
             rows = work.fresh()
-            if (patients := _patients(rows)) < min_patients or not rows:
+            if (patients := patients_of(rows)) < min_patients or not rows:
                 raise DataError(
                     f"{len(rows)} labelled instances of {patients} patients in the vault's batches fit the condition;"
                     f" at least {max(1, min_patients)} patients are asked for.",
@@ -205,7 +141,7 @@ class ImageDataset:
             part.rename(folder)
             disk.sync(folder.parent)
         except OSError as error:
-            raise _unwritten(folder, error) from error
+            raise unwritten(folder, error) from error
         finally:
             if part is not None and part.exists():
                 shutil.rmtree(part, ignore_errors=True)
@@ -216,18 +152,12 @@ class ImageDataset:
         """The latest version in a folder, or an earlier one (from 1). What is in no file of its own asks for the vault.
 
         Raises `DataError` when there is none."""
-        manifest = _manifest(folder)
-        if manifest.get("format") != FORMAT:
-            raise DataError(f"{folder} is not a folder of an image dataset of this version of Salus.")
-        count = len(manifest["versions"])
-        if version is not None and not 1 <= version <= count:
-            raise DataError(f"{folder} has {count} version(s), not {version}.")
-        return cls(folder, manifest, version or count, vault)
+        return cls(folder, *read_manifest(folder, FORMAT, version), vault)
 
     def fresh(self, vault: Vault) -> list[Row]:
         """What the next version would add: labelled, in a batch, fits the condition, cleaned by this profile, no member
         yet, and of nobody who withdrew. By uid, which says nothing of the order of arrival."""
-        return _Work(self.folder, self._manifest, self.schema, vault, None).fresh()
+        return NextVersion(self.folder, self._manifest, self.schema, vault, None).fresh()
 
     def extend(self, vault: Vault, *, min_patients: int = 1, finder: TextFinder | None = None) -> Self | None:
         """The next version, with what is `fresh`. None when there is nothing, or of fewer than `min_patients` patients:
@@ -238,7 +168,7 @@ class ImageDataset:
         with self._writing(vault, finder) as work:
             changed = work.remove(set())
             rows = work.fresh()
-            if rows and _patients(rows) >= min_patients:
+            if rows and patients_of(rows) >= min_patients:
                 work.add(rows)
             elif not changed:
                 return None
@@ -258,24 +188,6 @@ class ImageDataset:
         return type(self).open(self.folder, vault=self._vault)
 
     @property
-    def root(self) -> bytes:
-        """What the chain gets (32 bytes): the number of leaves and their Merkle root, hashed."""
-        return bytes.fromhex(self._stated["root"])
-
-    @property
-    def train_records(self) -> int:
-        return self._stated["train_records"]
-
-    @property
-    def held_out_records(self) -> int:
-        return self._stated["held_out_records"]
-
-    @property
-    def profile(self) -> str:
-        """Name of the de-identification profile."""
-        return self._manifest["profile"]
-
-    @property
     def where(self) -> str:
         """The SQL condition of its cohort."""
         return self._manifest["where"]
@@ -290,28 +202,22 @@ class ImageDataset:
         """How many there are, those of withdrawn members too."""
         return self._stated["leaves"]
 
-    @property
-    def dataset_id(self) -> int | None:
-        """Its id on the chain; None before it was registered."""
-        return self._manifest["dataset_id"]
-
     def remember_id(self, dataset_id: int) -> None:
         """Notes the id that the registry gave."""
         with _locked(self.folder):
-            manifest = _manifest(self.folder)
-            if manifest["dataset_id"] not in (None, dataset_id):
-                raise DataError(f"{self.folder} is dataset {manifest['dataset_id']}, not {dataset_id}.")
+            self._manifest = read_json(self.folder / MANIFEST)
+            manifest = self._with_id(dataset_id)
             try:
-                _write_manifest(self.folder, {**manifest, "dataset_id": dataset_id})
+                write_manifest(self.folder, manifest)
             except OSError as error:
-                raise _unwritten(self.folder, error) from error
-        self._manifest = {**self._manifest, "dataset_id": dataset_id}
+                raise unwritten(self.folder, error) from error
+        self._manifest = manifest
 
     def evidence(self) -> bytes:
         """The evidence document of this version. Raises `DataError` when it is not the one that was made."""
         content = files.read(self.folder / "evidence" / f"{self.version:06}.json")
         if to_cid(digest_of(content)) != self._stated["evidence"]:
-            raise DataError(f"{self.folder}: the evidence of version {self.version} was altered.", _ALTERED)
+            raise DataError(f"{self.folder}: the evidence of version {self.version} was altered.", RESTORE)
         return content
 
     def members(self) -> list[Member]:
@@ -331,10 +237,18 @@ class ImageDataset:
         return pictures, self.schema.labels([member.label for member in members])
 
     def stream(self, split: int, *, seed: int | None = None) -> Stream:
-        """Pictures of one split as a torch dataset that reads from the vault as it goes. See `Stream`."""
-        from protocol.vault.stream import Stream
+        """Pictures of one split as a torch dataset that reads from the vault as it goes. See `Stream`. Reading raises
+        as `arrays` does."""
+        from protocol.learning.stream import Stream
+        from protocol.vault.pictures import encoded
 
-        return Stream(self._opened_vault(), self.schema, self._to_train(split), seed=seed)
+        members, vault = self._to_train(split), self._opened_vault()
+
+        def read(start: int, end: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            for member, picture in encoded(vault, self.schema, members[start:end]):
+                yield picture, self.schema.labels([member.label])[0, ...]
+
+        return Stream(len(members), read, seed=seed)
 
     def patients(self, split: int) -> np.ndarray:
         """int64[n] for the pictures of one split in the order of `arrays`: the same number for those of one patient.
@@ -375,10 +289,10 @@ class ImageDataset:
                 f"{self.folder}: version {self.version} holds members that were withdrawn since; their salts are gone.",
                 "It can neither be proved nor trained on; the latest version can.",
             )
-        if _root(len(places), merkle.root(_leaves(places))) != self.root:
+        if members.root_of(places) != self.root:
             raise DataError(
                 f"{self.folder}: members, salts or splits are not those that version {self.version} committed to.",
-                _ALTERED,
+                RESTORE,
             )
         return places
 
@@ -391,19 +305,18 @@ class ImageDataset:
         member = places[index]
         if isinstance(member, int):
             raise DataError(f"Record {index} was withdrawn.", "Without its salt nobody can prove it.")
-        tree = merkle.Tree(_leaves(places))
+        tree = merkle.Tree(members.leaves(places))
         salt, siblings = bytes.fromhex(member.salt), [*tree.proof(index), tree.root]
         return RecordProof(index, len(places), member.split, salt, member.record, siblings)
 
     def root_of(self, digests: dict[str, str]) -> bytes:
         """The root of this version if its members had these SHA-256, in hex by uid: for an audit of the pictures."""
-        leaves = [
-            EMPTY_LEAF
-            if isinstance(place, int)
-            else Member(**{**vars(place), "sha256": digests[place.uid]}).leaf(index)
-            for index, place in enumerate(self.verify())
-        ]
-        return _root(len(leaves), merkle.root(leaves))
+        return members.root_of(
+            [
+                place if isinstance(place, int) else replace(place, sha256=digests[place.uid])
+                for place in self.verify()
+            ]
+        )
 
     def _to_train(self, split: int) -> list[Member]:
         if min(self.train_records, self.held_out_records) < MIN_RECORDS:
@@ -424,17 +337,17 @@ class ImageDataset:
         """What stands at each index of a version today: another process may have withdrawn somebody meanwhile."""
         vault = self._opened_vault()
         while True:
-            self._manifest = _manifest(self.folder)
+            self._manifest = read_json(self.folder / MANIFEST)
             try:
-                places = _read_places(self.folder, self._manifest, vault)
-            except _Lost:
-                if _manifest(self.folder) == self._manifest:
+                places = members.read(self.folder, self._manifest, vault)
+            except members.Lost:
+                if read_json(self.folder / MANIFEST) == self._manifest:
                     raise
             else:
                 return places[: self._manifest["versions"][version - 1]["leaves"]]
 
     def _latest(self) -> list[Place]:
-        return self._places(len(_manifest(self.folder)["versions"]))
+        return self._places(len(read_json(self.folder / MANIFEST)["versions"]))
 
     def _opened_vault(self) -> Vault:
         if self._vault is None:
@@ -445,202 +358,16 @@ class ImageDataset:
         return self._vault
 
     @contextmanager
-    def _writing(self, vault: Vault, finder: TextFinder | None) -> Iterator[_Work]:
+    def _writing(self, vault: Vault, finder: TextFinder | None) -> Iterator[NextVersion]:
         """The latest version, to be changed by one process at a time. What a crash left behind goes before and after,
         the salts of withdrawn members among it."""
         with _locked(self.folder):
             try:
-                work = _Work(self.folder, _manifest(self.folder), self.schema, vault, finder)
+                work = NextVersion(self.folder, read_json(self.folder / MANIFEST), self.schema, vault, finder)
                 work.tidy()
                 yield work
             except OSError as error:
-                raise _unwritten(self.folder, error) from error
-
-
-class _Lost(DataError):
-    """A file of members is not there: it was rewritten meanwhile, or lost."""
-
-
-class _Work:
-    """The next version in the making: members, tree, evidence, and the manifest last."""
-
-    def __init__(
-        self,
-        folder: Path,
-        manifest: dict[str, Any],
-        schema: ImageSchema,
-        vault: Vault,
-        finder: TextFinder | None,
-    ) -> None:
-        self.folder, self.manifest, self.schema = folder, manifest, schema
-        self.vault, self.finder = vault, finder
-        self.number = len(manifest["versions"]) + 1
-        self.places = _read_places(folder, manifest, vault)
-
-    def fresh(self) -> list[Row]:
-        known = {place.uid for place in self.places if isinstance(place, Member)}
-        withdrawn = _withdrawn(self.folder, self.vault).value
-        rows = [
-            row
-            for row in self.vault.index(self.manifest["where"])
-            if row.label is not None
-            and row.uid not in known
-            and row.patient not in withdrawn
-            and row.report.get("profile") == self.manifest["profile"]
-        ]
-        return sorted({row.uid: row for row in rows}.values(), key=lambda row: row.uid)
-
-    def add(self, rows: Sequence[Row]) -> None:
-        """Raises `DataError` when a side has too few, or there are too many in all."""
-        if len(self.places) + len(rows) > _MAX_LEAVES:
-            raise DataError(f"A dataset holds at most {_MAX_LEAVES:,} records.")
-        patients = [row.patient for row in rows]
-        key = files.read(self.folder / "split.key")
-        sides = patient_split(patients, self.manifest["held_out"], key).tolist()
-        new = [
-            Member(row.uid, row.patient, row.sha256.hex(), row.label, side, secrets.token_hex(SALT_BYTES))
-            for row, side in zip(rows, sides, strict=True)
-        ]
-        before = len(self.places)
-        self.places += new
-        train, held_out = self._sides()
-        if min(train, held_out) < MIN_RECORDS:
-            raise DataError(
-                f"{train} records for training and {held_out} held out: each needs at least {MIN_RECORDS}.",
-                "A figure over fewer records could speak about one patient. Splits are by patient: wait for more.",
-            )
-        tree = self._tree(before)
-        tree.append(before, [member.leaf(index) for index, member in enumerate(new, start=before)])
-        self._commit(tree, [*self.manifest["members"], self._sealed(new)], sums=self._may_sum())
-
-    def remove(self, uids: set[str]) -> bool:
-        """Whether any of these, or of patients who withdrew from the vault, was a member."""
-        patients = {place.patient for place in self.places if isinstance(place, Member)}
-        withdrawn = {patient for patient in patients if self.vault.withdrawn(patient)}
-        gone = [
-            index
-            for index, place in enumerate(self.places)
-            if isinstance(place, Member) and (place.uid in uids or place.patient in withdrawn)
-        ]
-        if not gone:
-            return False
-        kept = _withdrawn(self.folder, self.vault)
-        kept.value = {**kept.value, **{self.places[index].patient: self.number for index in gone}}
-        tree = self._tree(len(self.places))
-        for index in gone:
-            self.places[index] = self.number
-            tree.replace(len(self.places), index, EMPTY_LEAF)
-        files_of_members, start = [], 0
-        for each in self.manifest["members"]:
-            end = start + each["count"]
-            touched = any(start <= index < end for index in gone)
-            files_of_members.append(self._sealed(self.places[start:end]) if touched else each)
-            start = end
-        self._commit(tree, files_of_members, sums=False)
-        return True
-
-    def tidy(self) -> None:
-        """Removes files of members that the manifest does not name."""
-        named = {each["file"] for each in self.manifest["members"]}
-        disk.remove(path for path in (self.folder / "members").iterdir() if path.name not in named)
-
-    def _tree(self, count: int) -> GrowingTree:
-        """The tree over the first `count` leaves, made anew where a crash or a flipped bit left another one."""
-        tree = GrowingTree(self.folder / "tree")
-        if not count:
-            return tree
-        stated = bytes.fromhex(self.manifest["versions"][-1]["root"])
-        try:
-            sound = _root(count, tree.root(count)) == stated
-        except VaultError:
-            sound = False
-        if not sound:
-            leaves = _leaves(self.places[:count])
-            if _root(count, merkle.root(leaves)) != stated:
-                raise DataError(
-                    f"{self.folder}: members are not those of version {self.number - 1}.", _ALTERED
-                )
-            tree.append(0, leaves)
-        return tree
-
-    def _sides(self) -> tuple[int, int]:
-        sides = [place.split for place in self.places if isinstance(place, Member)]
-        return sides.count(TRAIN), sides.count(HELD_OUT)
-
-    def _sealed(self, places: Sequence[Place]) -> dict[str, Any]:
-        """Writes a file of members; how the manifest names it. No two have one name, so none stands for another."""
-        name = f"{self.number:06}-{secrets.token_hex(8)}.sealed"
-        content = json.dumps([place if isinstance(place, int) else astuple(place) for place in places])
-        sealed = _sealer(self.vault).seal(content.encode(), name.encode())
-        disk.put(self.folder / "members" / name, sealed)
-        return {"file": name, "count": len(places)}
-
-    def _may_sum(self) -> bool:
-        """Whether enough patients have come since the last version with sums: what those differ by is of all of them.
-        A version that a withdrawal made has none, for it differs by one patient."""
-        summed = [each["leaves"] for each in self.manifest["versions"] if each.get("sums", True)]
-        came = self.places[summed[-1] if summed else 0 :]
-        return len({place.patient for place in came if isinstance(place, Member)}) >= SUMMED_PATIENTS
-
-    def _commit(self, tree: GrowingTree, files_of_members: list[dict[str, Any]], *, sums: bool) -> None:
-        from protocol.vault import evidence
-
-        train, held_out = self._sides()
-        root = _root(len(self.places), tree.root(len(self.places)))
-        document = evidence.make(
-            self.vault,
-            [place for place in self.places if isinstance(place, Member)],
-            root=root,
-            schema=self.schema,
-            profile=self.manifest["profile"],
-            leaves=len(self.places),
-            sums=sums,
-            finder=self.finder,
-        )
-        disk.put(self.folder / "evidence" / f"{self.number:06}.json", document)
-        stated = {
-            "root": root.hex(),
-            "leaves": len(self.places),
-            "train_records": train,
-            "held_out_records": held_out,
-            "sums": sums,
-            "evidence": to_cid(digest_of(document)),
-        }
-        self.manifest = {
-            **self.manifest, "members": files_of_members, "versions": [*self.manifest["versions"], stated],
-        }  # fmt: skip
-        _write_manifest(self.folder, self.manifest)
-        self.number += 1
-        self.tidy()
-
-
-def _root(count: int, top: bytes) -> bytes:
-    return hashlib.sha256(ROOT_TAG + count.to_bytes(4, "big") + top).digest()
-
-
-def _leaves(places: Sequence[Place]) -> list[bytes]:
-    return [EMPTY_LEAF if isinstance(place, int) else place.leaf(index) for index, place in enumerate(places)]
-
-
-def _patients(rows: Sequence[Row]) -> int:
-    return len({row.patient for row in rows})
-
-
-def _read_places(folder: Path, manifest: dict[str, Any], vault: Vault) -> list[Place]:
-    places: list[Place] = []
-    for each in manifest["members"]:
-        try:
-            sealed = (folder / "members" / each["file"]).read_bytes()
-        except FileNotFoundError as error:
-            raise _Lost(f"{folder} lacks a file of members.", _ALTERED) from error
-        found = json.loads(_sealer(vault).open(sealed, each["file"].encode()))
-        places += [place if isinstance(place, int) else Member(*place) for place in found]
-    return places
-
-
-def _withdrawn(folder: Path, vault: Vault) -> Kept:
-    """{pseudonym: the version that withdrew it}, beside the members: a vault that was restored may not know."""
-    return Kept(folder / WITHDRAWN, _sealer(vault))
+                raise unwritten(self.folder, error) from error
 
 
 def _sweep(folder: Path) -> None:
@@ -652,31 +379,5 @@ def _sweep(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _sealer(vault: Vault) -> Sealer:
-    return Sealer(vault.sealer.derive("datasets/members"))
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    return _json(folder / MANIFEST)
-
-
-def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    disk.put(folder / MANIFEST, json.dumps(manifest, indent=2).encode())
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(files.read(path))
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON.", _ALTERED) from error
-    if not isinstance(document, dict):
-        raise DataError(f"{path} is not a JSON object.", _ALTERED)
-    return document
-
-
 def _locked(folder: Path) -> FileLock:
     return FileLock(folder / ".lock", mode=0o600)
-
-
-def _unwritten(folder: Path, error: OSError) -> DataError:
-    return DataError(f"{folder} cannot be written: {error.strerror}.", "Is the disk full?")

@@ -15,7 +15,7 @@ from protocol.imaging import instances
 
 if TYPE_CHECKING:
     from protocol.data.images import ImageSchema
-    from protocol.vault.images import Member
+    from protocol.vault.members import Member
     from protocol.vault.store import Vault
 
 

@@ -33,7 +33,7 @@ ACTORS: dict[str, set[str]] = {
 }
 # Where each foreign library may be imported.
 HOME_OF = {
-    "torch": ("learning.train", "learning.zoo", "learning.metrics", "learning.dp_sgd", "vault.stream"),
+    "torch": ("learning.train", "learning.zoo", "learning.metrics", "learning.dp_sgd", "learning.stream"),
     "opacus": ("learning.privacy", "learning.dp_sgd"),
     "web3": ("chain",),
     "eth_account": ("chain",),

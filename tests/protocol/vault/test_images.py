@@ -18,10 +18,12 @@ from protocol.data import files
 from protocol.data.backup import backup, restore
 from protocol.data.dataset import HELD_OUT, TRAIN, record_digest
 from protocol.errors import DataError, InvalidInput, VaultError
-from protocol.vault import disk, evidence, images
-from protocol.vault.images import EMPTY_LEAF, ImageDataset, Member, datasets_in, opened, verify_record
+from protocol.vault import disk, evidence, members, next_version
+from protocol.vault.images import ImageDataset, datasets_in, opened
+from protocol.vault.members import EMPTY_LEAF, Member, verify_record
 from protocol.vault.pictures import picture
 from protocol.vault.store import Vault
+from protocol.vault.tree import GrowingTree
 from tests.protocol.imaging import made
 from tests.protocol.vault.cohorts import NO_TEXT, SCHEMA, clean, fill, vault_in
 
@@ -68,7 +70,7 @@ def salts_on_disk(folder: Path, vault: Vault) -> set[str]:
     found = set()
     for path in (folder / "members").iterdir():
         sealed = path.read_bytes()
-        places = json.loads(images._sealer(vault).open(sealed, path.name.encode()))
+        places = json.loads(members._sealer(vault).open(sealed, path.name.encode()))
         found |= {place[-1] for place in places if not isinstance(place, int)}
     return found
 
@@ -402,7 +404,7 @@ def test_a_growth_that_fails_leaves_the_withdrawal_that_came_with_it(
     vault.withdraw(gone.patient)
     fill(vault, range(80, 86))
     with monkeypatch.context() as patch:
-        patch.setattr(images, "_MAX_LEAVES", 2 * PATIENTS)
+        patch.setattr(members, "MAX_LEAVES", 2 * PATIENTS)
         with pytest.raises(DataError, match="holds at most"):
             dataset.extend(vault, finder=NO_TEXT)
     left = ImageDataset.open(dataset.folder, vault=vault)
@@ -463,8 +465,8 @@ def killed_at(monkeypatch: pytest.MonkeyPatch, place: object, name: str, times: 
 
 STEPS = [
     *((disk, "put", times) for times in (1, 2, 3)), *((files, "write_new", times) for times in (1, 2, 3)),
-    *((disk, "sync", times) for times in (1, 2, 3)), (images.GrowingTree, "append", 1),
-    (images.GrowingTree, "_write", 2), (evidence, "make", 1),
+    *((disk, "sync", times) for times in (1, 2, 3)), (GrowingTree, "append", 1),
+    (GrowingTree, "_write", 2), (evidence, "make", 1),
 ]  # fmt: skip
 
 
@@ -491,7 +493,7 @@ def test_a_crash_while_it_grows_leaves_the_version_before(
     ("place", "name", "times"),
     [
         *((disk, "put", times) for times in (1, 2, 3)), *((files, "write_new", times) for times in (1, 2, 3)),
-        (images.GrowingTree, "replace", 1), (images.GrowingTree, "replace", 2), (images.GrowingTree, "_write", 3),
+        (GrowingTree, "replace", 1), (GrowingTree, "replace", 2), (GrowingTree, "_write", 3),
         (evidence, "make", 1),
     ],
     ids=lambda step: getattr(step, "__name__", step),
@@ -535,7 +537,7 @@ def test_a_crash_while_it_is_made_leaves_no_dataset(
 ) -> None:
     folder = home / "datasets" / "second"
     with monkeypatch.context() as patch:
-        killed_at(patch, images, "_write_manifest", 1)
+        killed_at(patch, next_version, "write_manifest", 1)
         with pytest.raises(Killed):
             ImageDataset.create(folder, SCHEMA, vault, "", SHARE, finder=NO_TEXT)
     assert not folder.exists()
@@ -594,7 +596,7 @@ def test_a_back_up_brings_it_back(dataset: ImageDataset, vault: Vault, tmp_path:
     assert restored.verify() == second.verify()
     assert grown(restored, vault, 90).leaves == dataset.leaves + 2
     assert (
-        images._withdrawn(restored.folder, vault).value == images._withdrawn(second.folder, vault).value != {}
+        members.withdrawn(restored.folder, vault).value == members.withdrawn(second.folder, vault).value != {}
     )
 
 
