@@ -30,10 +30,10 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from protocol.data.pseudonyms import Pseudonyms
 from protocol.errors import DevnetError
 from protocol.imaging import headers, instances
 from protocol.imaging.deidentify import deidentify
-from protocol.imaging.pseudonyms import Pseudonyms
 from protocol.imaging.text import RapidOcr
 
 if TYPE_CHECKING:

@@ -17,8 +17,6 @@ from protocol.errors import DataError, Unclean
 if TYPE_CHECKING:
     from protocol.imaging.deidentify import Clean
 
-SECRET = "imaging.key"
-
 
 @click.group(cls=Group)
 def image() -> None:
@@ -42,13 +40,13 @@ def deidentify(session: Session, sources: tuple[Path, ...], into: Path) -> Resul
 
     SOURCES are files, or folders with all that is in them; they stay as they are. What cannot be cleaned with
     confidence is not written: the table says why, and the exit code is 1. Pseudonyms and dates depend on a secret in
-    --home (imaging.key), made at first: back it up, and give it to nobody.
+    --home (pseudonyms.key), made at first: back it up, and give it to nobody.
 
     Look at the results before they are used: text that is small, faint, or in few frames of a cine can be missed.
     """
     from protocol.data import files
+    from protocol.data.pseudonyms import SECRET, Pseudonyms
     from protocol.imaging.deidentify import deidentify as clean
-    from protocol.imaging.pseudonyms import Pseudonyms
     from protocol.imaging.text import RapidOcr
 
     found = list(_files(sources, into))

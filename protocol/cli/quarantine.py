@@ -161,10 +161,11 @@ def release(
     Text inside of them is still masked. When it is clean it goes into the vault, else it stays with the new reason, and
     the exit code is 1. With --for-model others of the model that are kept back are looked at again too.
     """
+    from protocol.data.pseudonyms import SECRET
     from protocol.errors import InvalidInput
     from protocol.gateway.cleaning import Cleaner
     from protocol.gateway.pictures import model_without_regions
-    from protocol.gateway.service import SECRET, pseudonyms_of
+    from protocol.gateway.service import pseudonyms_of
     from protocol.gateway.worker import Worker
     from protocol.imaging.text import Box
 

@@ -13,14 +13,13 @@ import click
 from protocol.cli.arguments import EXISTING_FILE, NEW_FILE, vault_password
 from protocol.cli.command import Group
 from protocol.cli.dataset import models_used, uses_document, uses_view
-from protocol.cli.image import SECRET
 from protocol.cli.output import Result, done, facts, moment, next_commands, table, working
 from protocol.cli.session import Session
 from protocol.cli.vault_dataset import dataset
 from protocol.errors import AccountError, DataError, InvalidInput, SalusError, VaultError
 
 if TYPE_CHECKING:
-    from protocol.imaging.pseudonyms import Pseudonyms
+    from protocol.data.pseudonyms import Pseudonyms
     from protocol.vault.store import Vault
     from protocol.withdrawal import ModelUse
 
@@ -45,9 +44,9 @@ vault.add_command(dataset)
 @vault_password
 @click.pass_obj
 def init(session: Session, vault_password_file: Path | None) -> Result:
-    """Make an empty vault in --home, and the secret of the pseudonyms (imaging.key) where there is none. Whoever loses
-    the password loses what is in the vault."""
-    from protocol.imaging.pseudonyms import Pseudonyms
+    """Make an empty vault in --home, and the secret of the pseudonyms (pseudonyms.key) where there is none. Whoever
+    loses the password loses what is in the vault."""
+    from protocol.data.pseudonyms import SECRET, Pseudonyms
     from protocol.vault.store import Vault
 
     password = _password(session, vault_password_file, "Password for the new vault", confirm=True)
@@ -233,7 +232,7 @@ def withdraw(session: Session, patient: str, issuer: str, vault_password_file: P
 def backup(
     session: Session, target: Path, vault_password_file: Path | None, password_file: Path | None
 ) -> Result:
-    """Keep the whole vault in one encrypted file, while it is in use. imaging.key is not in it: keep that as well."""
+    """Keep the whole vault in one encrypted file, while it is in use. pseudonyms.key is not in it: keep that too."""
     from protocol.vault.backup import backup as keep
 
     opened = open_vault(session, vault_password_file)
@@ -306,7 +305,7 @@ def _typed(question: str, file: Path | None, *, confirm: bool = False) -> str:
 
 def _pseudonyms(session: Session, opened: Vault) -> Pseudonyms:
     """Those of the secret that the vault's are of. Raises DataError, VaultError."""
-    from protocol.imaging.pseudonyms import Pseudonyms
+    from protocol.data.pseudonyms import SECRET, Pseudonyms
 
     found = Pseudonyms.open(session.settings.home / SECRET)
     opened.bind(found.check)

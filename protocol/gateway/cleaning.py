@@ -13,9 +13,9 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from protocol.data.pseudonyms import Pseudonyms
 from protocol.errors import MissingLibrary, SalusError, Unclean
 from protocol.imaging.deidentify import Clean, Model, WithoutRegions, deidentify
-from protocol.imaging.pseudonyms import Pseudonyms
 from protocol.imaging.text import Box, RapidOcr
 
 #: Half an hour: a cine of a gigabyte takes minutes on a slow machine.

@@ -2,7 +2,7 @@
 
 HOME/gateway/status.json   what it is doing, for `salus gateway status`; counts only
 HOME/gateway/lock          one gateway a home
-HOME/devices, HOME/quarantine, HOME/vault, HOME/imaging.key
+HOME/devices, HOME/quarantine, HOME/vault, HOME/pseudonyms.key
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from protocol.data import files
+from protocol.data.pseudonyms import SECRET, Pseudonyms
 from protocol.errors import AlreadyRunning, GatewayError
 from protocol.gateway.cleaning import Cleaner
 from protocol.gateway.devices import Devices
@@ -27,7 +28,6 @@ from protocol.gateway.quarantine import Quarantine
 from protocol.gateway.scp import Address, Scp
 from protocol.gateway.watch import Watch
 from protocol.gateway.worker import Cleaning, Worker, in_a_line
-from protocol.imaging.pseudonyms import Pseudonyms
 from protocol.vault.sealed import Sealer
 from protocol.vault.store import Vault
 
@@ -35,7 +35,6 @@ log = logging.getLogger(__name__)
 
 FOLDER = "gateway"
 STATUS = "status.json"
-SECRET = "imaging.key"
 ANCHOR_SECONDS = 1.0
 
 

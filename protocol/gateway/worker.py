@@ -10,10 +10,10 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from protocol.data.pseudonyms import Pseudonyms
 from protocol.errors import DataError, InvalidInput, SalusError, Unclean, VaultError
 from protocol.gateway.quarantine import Item, Quarantine
 from protocol.imaging.deidentify import Clean, WithoutRegions
-from protocol.imaging.pseudonyms import Pseudonyms
 from protocol.imaging.text import Box
 from protocol.vault.store import Instance, Vault
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
+from protocol.data.pseudonyms import Pseudonyms
 from protocol.errors import Unclean
 from protocol.imaging import headers, instances, pixels
 from protocol.imaging.headers import HeaderReport
 from protocol.imaging.pixels import PixelReport
 from protocol.imaging.profile import EDITION, PROFILE
-from protocol.imaging.pseudonyms import Pseudonyms
 from protocol.imaging.text import Box, TextFinder
 
 

@@ -16,10 +16,10 @@ from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID_dictionary
 
+from protocol.data.pseudonyms import Pseudonyms, moved
 from protocol.errors import Unclean
 from protocol.imaging.known import Known, known_of
 from protocol.imaging.profile import METHODS, PROFILE, Action, action
-from protocol.imaging.pseudonyms import Pseudonyms, moved
 
 MAX_DEPTH = 16
 ANONYMISED = "ANONYMIZED"

@@ -102,8 +102,8 @@ class Vault:
                 self._pseudonyms.value = {"check": check.hex()}
             elif not hmac.compare_digest(known, check.hex()):
                 raise VaultError(
-                    "The vault's pseudonyms were made with another imaging.key than this one.",
-                    "Restore imaging.key from its back-up: with another one, patients who withdrew would come back.",
+                    "The vault's pseudonyms were made with another pseudonyms.key than this one.",
+                    "Restore pseudonyms.key from its back-up: with another one, patients who withdrew would come back.",
                 )
 
     def is_unused(self) -> bool:

@@ -54,7 +54,7 @@ def test_again_changes_nothing_and_another_secret_does(tmp_path: Path, sent: Pat
     first = {path.name: path.read_bytes() for path in (tmp_path / "clean").iterdir()}
     assert deidentify(tmp_path, sent).exit_code == 0
     assert {path.name: path.read_bytes() for path in (tmp_path / "clean").iterdir()} == first
-    key = tmp_path / "home" / "imaging.key"
+    key = tmp_path / "home" / "pseudonyms.key"
     assert key.stat().st_mode & 0o777 == 0o600
     key.write_bytes(bytes(32))
     assert deidentify(tmp_path, sent).exit_code == 0
@@ -81,10 +81,10 @@ def test_results_below_a_source_are_no_sources(tmp_path: Path, sent: Path) -> No
 
 def test_a_damaged_secret_is_not_replaced(tmp_path: Path, sent: Path) -> None:
     (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "imaging.key").write_bytes(b"short")
+    (tmp_path / "home" / "pseudonyms.key").write_bytes(b"short")
     result = deidentify(tmp_path, sent)
     assert result.exit_code == 1 and "32 bytes" in result.output
-    assert (tmp_path / "home" / "imaging.key").read_bytes() == b"short"
+    assert (tmp_path / "home" / "pseudonyms.key").read_bytes() == b"short"
     assert not (tmp_path / "clean").exists()
 
 

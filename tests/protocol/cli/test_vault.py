@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from protocol.cli import main
+from protocol.data.pseudonyms import Pseudonyms
 from protocol.errors import DataError, VaultError
 from protocol.gateway.certificates import self_signed
 from protocol.gateway.service import devices_of, pseudonyms_of
-from protocol.imaging.pseudonyms import Pseudonyms
 from protocol.vault import backup, key
 from protocol.vault.store import Vault
 from tests.protocol.vault import instances
@@ -28,7 +28,7 @@ class Hospital:
         self.password = folder / "pw"
         self.password.write_text(PASSWORD + "\n")
         assert self.run("init").exit_code == 0
-        self.pseudonyms = Pseudonyms.open(self.home / "imaging.key")
+        self.pseudonyms = Pseudonyms.open(self.home / "pseudonyms.key")
 
     def run(self, *words: object, home: Path | None = None, given: str | None = None) -> Result:
         command = ["--home", str(home or self.home), "vault", *map(str, words)]
@@ -143,10 +143,10 @@ def test_a_patient_of_whom_nothing_was_found_is_refused_and_the_exit_code_says_s
 
 def test_another_secret_is_refused(hospital: Hospital) -> None:
     (hospital.folder / "labels.csv").write_text("sop_instance_uid,label\n1.2.3,1\n")
-    (hospital.home / "imaging.key").write_bytes(bytes(32))
+    (hospital.home / "pseudonyms.key").write_bytes(bytes(32))
     for words in (("withdraw", "HOSP-1"), ("label", hospital.folder / "labels.csv")):
         result = hospital.run(*words)
-        assert result.exit_code == 1 and "another imaging.key" in " ".join(result.output.split())
+        assert result.exit_code == 1 and "another pseudonyms.key" in " ".join(result.output.split())
 
 
 def test_signatures_of_devices_are_checked_and_made_anew_for_who_loses_images(hospital: Hospital) -> None:
@@ -171,15 +171,15 @@ def test_signatures_of_devices_are_checked_and_made_anew_for_who_loses_images(ho
 
 
 def test_without_its_secret_nobody_withdraws_or_labels(hospital: Hospital) -> None:
-    (hospital.home / "imaging.key").unlink()
+    (hospital.home / "pseudonyms.key").unlink()
     (hospital.folder / "labels.csv").write_text("sop_instance_uid,label\n1.2.3,1\n")
     for words in (("withdraw", "HOSP-1"), ("label", hospital.folder / "labels.csv")):
         result = hospital.run(*words)
-        assert result.exit_code == 1 and "imaging.key" in "".join(result.output.split())
+        assert result.exit_code == 1 and "pseudonyms.key" in "".join(result.output.split())
     with pytest.raises(DataError, match="knows the pseudonyms"):
         pseudonyms_of(hospital.home, Vault.open(hospital.home, PASSWORD))
-    assert not (hospital.home / "imaging.key").exists(), "another one would give other pseudonyms"
-    (hospital.home / "imaging.key").write_bytes(bytes(32))
+    assert not (hospital.home / "pseudonyms.key").exists(), "another one would give other pseudonyms"
+    (hospital.home / "pseudonyms.key").write_bytes(bytes(32))
     with pytest.raises(VaultError, match="another imaging"):
         pseudonyms_of(hospital.home, Vault.open(hospital.home, PASSWORD))
     result = hospital.run("withdraw", " ")

@@ -32,7 +32,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fill(Vault.create(home, PASSWORD), range(PATIENTS))
     (home / "pw").write_text(PASSWORD)
     (home / "schema.json").write_text(json.dumps(SCHEMA.to_dict()))
-    (home / "imaging.key").write_bytes(PSEUDONYMS._secret)
+    (home / "pseudonyms.key").write_bytes(PSEUDONYMS._secret)
     return home
 
 

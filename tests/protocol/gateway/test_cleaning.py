@@ -14,26 +14,26 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
+from protocol.data.pseudonyms import Pseudonyms
 from protocol.errors import Unclean
 from protocol.gateway import cleaning
 from protocol.gateway.cleaning import MAX_MEMORY_BYTES, Cleaner
 from protocol.gateway.part10 import header
 from protocol.imaging import instances
 from protocol.imaging.deidentify import Model, WithoutRegions, deidentify
-from protocol.imaging.pseudonyms import Pseudonyms
 from protocol.imaging.text import Found, RapidOcr
 from tests.protocol.imaging.made import PSEUDONYMS, REGION, file, instance
 
 
 @pytest.fixture
 def cleaner(tmp_path: Path) -> Cleaner:
-    Pseudonyms.open(tmp_path / "imaging.key", make=True)
-    return Cleaner(tmp_path / "imaging.key")
+    Pseudonyms.open(tmp_path / "pseudonyms.key", make=True)
+    return Cleaner(tmp_path / "pseudonyms.key")
 
 
 def test_it_is_the_same_de_identification(cleaner: Cleaner, tmp_path: Path) -> None:
     content, without = file(instance()), file(instance(SequenceOfUltrasoundRegions=[]))
-    pseudonyms, finder = Pseudonyms.open(tmp_path / "imaging.key", make=True), RapidOcr()
+    pseudonyms, finder = Pseudonyms.open(tmp_path / "pseudonyms.key", make=True), RapidOcr()
     try:
         assert cleaner(content) == deidentify(content, pseudonyms, finder)
         assert cleaner(without, [REGION]) == deidentify(without, pseudonyms, finder, [REGION])
@@ -57,8 +57,8 @@ def instance_uid(content: bytes) -> str:
 
 
 def test_what_takes_too_long_is_unclean_and_the_next_has_a_process_again(tmp_path: Path) -> None:
-    Pseudonyms.open(tmp_path / "imaging.key", make=True)
-    cleaner = Cleaner(tmp_path / "imaging.key", max_seconds=0)
+    Pseudonyms.open(tmp_path / "pseudonyms.key", make=True)
+    cleaner = Cleaner(tmp_path / "pseudonyms.key", max_seconds=0)
     try:
         for _ in range(2):
             with pytest.raises(Unclean, match="took longer"):
@@ -87,8 +87,8 @@ def test_what_brings_its_process_down_is_unclean(cleaner: Cleaner) -> None:
 
 def test_it_ends_with_whoever_made_it(tmp_path: Path) -> None:
     """Its pipe is all that holds it: nothing is left behind when the other end is gone."""
-    Pseudonyms.open(tmp_path / "imaging.key", make=True)
-    cleaner = Cleaner(tmp_path / "imaging.key")
+    Pseudonyms.open(tmp_path / "pseudonyms.key", make=True)
+    cleaner = Cleaner(tmp_path / "pseudonyms.key")
     pipe = cleaner._started()
     process = cleaner._process
     assert process is not None and process.pid != os.getpid()

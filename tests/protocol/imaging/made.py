@@ -17,7 +17,7 @@ from pydicom.uid import (
     UltrasoundMultiFrameImageStorage,
 )
 
-from protocol.imaging.pseudonyms import Pseudonyms
+from protocol.data.pseudonyms import Pseudonyms
 from protocol.imaging.text import Box
 
 _COUNT = itertools.count()

@@ -13,10 +13,10 @@ from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from protocol.data.pseudonyms import Pseudonyms
 from protocol.errors import Unclean
 from protocol.imaging.deidentify import deidentify
 from protocol.imaging.profile import Action, action
-from protocol.imaging.pseudonyms import Pseudonyms
 from tests.protocol.imaging.made import BORN, EXAMINED, PATIENT, PSEUDONYMS, file, instance, opened, region
 
 # What the tests plant, they plant by pydicom, which warns of it.

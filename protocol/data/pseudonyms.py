@@ -16,6 +16,8 @@ from typing import Self
 from protocol.data import files
 from protocol.errors import DataError, InvalidInput
 
+#: Its file in a hospital's home, for images and records alike.
+SECRET = "pseudonyms.key"
 SECRET_BYTES = 32
 # PS3.5, B.2: a UUID as a decimal under this root. RFC 9562, version 8: its bits are ours to choose.
 _UUID_ROOT = "2.25."
