@@ -9,13 +9,9 @@ from __future__ import annotations
 
 import functools
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,6 +19,7 @@ from typing import Any
 import bench_rounds
 import numpy as np
 from bench_anvil import on_anvil
+from bench_peer import Peer
 from bench_stage import Stage
 from rich.box import SIMPLE
 from rich.console import Console
@@ -36,19 +33,18 @@ from protocol.learning.fixed_point import to_floats
 from protocol.learning.train import initial_state
 from protocol.templates import Template
 
-ROOT = Path(__file__).resolve().parent.parent
-ENVIRONMENT = ROOT / "build" / "flower"
-SCRIPTS = Path(__file__).with_name("flower")
-LOCK = SCRIPTS / "requirements.lock"
-PATIENCE_SECONDS = 300
 LONG_EPOCHS = 20
-# For Flower and the processes that Ray starts: one thread each, as ours have, and nothing is reported to anyone.
-OWN = {
-    "PYTHONPATH": str(SCRIPTS),
-    "OMP_NUM_THREADS": "1",
-    "FLWR_TELEMETRY_ENABLED": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-}
+FLOWER = Peer(
+    "flower",
+    "Flower",
+    # Also for the processes that Ray starts: one thread each, as ours have, and nothing is reported to anyone.
+    {
+        "PYTHONPATH": str(Path(__file__).with_name("flower")),
+        "OMP_NUM_THREADS": "1",
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    },
+)
 
 
 def run(data: DemoData, short: dict[str, Any], say: Callable[[str], None]) -> list[dict[str, Any]]:
@@ -57,7 +53,7 @@ def run(data: DemoData, short: dict[str, Any], say: Callable[[str], None]) -> li
 
     Raises DevnetError when Flower or Anvil cannot be installed or one of the jobs fails, with the end of what it said.
     """
-    _install(say)
+    FLOWER.install(say)
     training = {**bench_rounds.template(data).document["training"], "local_epochs": LONG_EPOCHS}
     with (
         tempfile.TemporaryDirectory(prefix="salus-anvil-") as home,
@@ -78,8 +74,7 @@ def _beside(data: DemoData, ours: dict[str, dict[str, Any]], say: Callable[[str]
         job, out = Path(folder) / "job.npz", Path(folder) / "out.json"
         np.savez(job, **_job(data, template, one))
         say("Flower's simulation of the same job")
-        python = ENVIRONMENT / "bin" / "python"
-        _call([python, SCRIPTS / "run.py", out, str(time.monotonic())], FLOWER_JOB=str(job))
+        FLOWER.run(out, str(time.monotonic()), FLOWER_JOB=str(job))
         theirs = json.loads(out.read_text(encoding="utf-8"))
     skipped = one["job_rounds"] - len(one["rounds"])
     flower = _spread(theirs["rounds"][skipped:])
@@ -125,32 +120,6 @@ def _job(data: DemoData, template: Template, ours: dict[str, Any]) -> dict[str, 
         "clients": len(data.hospitals),
     }
     return {**arrays, "job": np.array(json.dumps(job))}
-
-
-def _install(say: Callable[[str], None]) -> None:
-    """Flower's environment at the locked versions; does nothing when it is there."""
-    stamp, wanted = ENVIRONMENT / "installed", sha256(LOCK.read_bytes()).hexdigest()
-    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
-        return
-    say("Installing Flower into an environment of its own (a minute)")
-    _call([sys.executable, "-m", "venv", "--clear", ENVIRONMENT])
-    pip = [ENVIRONMENT / "bin" / "pip", "install", "-qq", "--disable-pip-version-check"]
-    _call([*pip, "-r", LOCK])
-    stamp.write_text(wanted, encoding="utf-8")
-
-
-def _call(command: list[str | Path], **environment: str) -> None:
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-        env={**os.environ, **OWN, **environment},
-    )
-    if done.returncode:
-        end = "\n".join((done.stdout + done.stderr).splitlines()[-8:])
-        raise DevnetError(f"{Path(command[0]).name} failed with code {done.returncode}.", end)
 
 
 def show(result: list[dict[str, Any]], console: Console) -> None:

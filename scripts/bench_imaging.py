@@ -9,13 +9,11 @@ processor seconds of one thread.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 import time
 import zipfile
 from collections.abc import Callable
-from hashlib import sha256
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
@@ -24,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pydicom
+from bench_peer import ROOT, Peer
 from pydicom.data import get_testdata_file
 from pydicom.uid import ExplicitVRLittleEndian
 from rich.box import SIMPLE
@@ -31,7 +30,6 @@ from rich.console import Console
 from rich.table import Table
 
 from protocol.data.pseudonyms import Pseudonyms
-from protocol.errors import DevnetError
 from protocol.imaging import headers, instances
 from protocol.imaging.deidentify import deidentify
 from protocol.imaging.text import RapidOcr
@@ -39,11 +37,7 @@ from protocol.imaging.text import RapidOcr
 if TYPE_CHECKING:
     from tests.protocol.imaging import planted
 
-ROOT = Path(__file__).resolve().parent.parent
-ENVIRONMENT = ROOT / "build" / "dicognito"
-SCRIPTS = Path(__file__).with_name("dicognito")
-LOCK = SCRIPTS / "requirements.lock"
-PATIENCE_SECONDS = 300
+DICOGNITO = Peer("dicognito", "dicognito")
 
 PSEUDONYMS = Pseudonyms(bytes(range(32)))
 INSTANCES, PICTURES, CINES, FRAMES = 300, 150, 20, 8
@@ -135,7 +129,7 @@ def _pixels(ocr: RapidOcr) -> dict[str, Any]:
 
 def _headers(say: Callable[[str], None]) -> dict[str, Any]:
     """The very same files, in turns."""
-    _install(say)
+    DICOGNITO.install(say)
     contents = _header_files()
     ours, theirs = [], []
     with tempfile.TemporaryDirectory(prefix="salus-headers-") as folder:
@@ -144,7 +138,7 @@ def _headers(say: Callable[[str], None]) -> dict[str, Any]:
         for each in contents:
             _clean_headers(each)
         for _ in range(RUNS):
-            said = _call([ENVIRONMENT / "bin" / "python", SCRIPTS / "run.py", folder, str(PASSES)])
+            said = DICOGNITO.run(folder, str(PASSES))
             theirs.append(PASSES * len(contents) / float(said))
             ours.append(
                 PASSES * len(contents) / _seconds(lambda: [_clean_headers(c) for c in contents], PASSES)
@@ -215,26 +209,6 @@ def _seconds(work: Callable[[], object], times: int) -> float:
     for _ in range(times):
         work()
     return time.process_time() - began
-
-
-def _install(say: Callable[[str], None]) -> None:
-    """dicognito's environment at the locked versions; does nothing when it is there."""
-    stamp, wanted = ENVIRONMENT / "installed", sha256(LOCK.read_bytes()).hexdigest()
-    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
-        return
-    say("Installing dicognito into an environment of its own")
-    _call([sys.executable, "-m", "venv", "--clear", ENVIRONMENT])
-    pip = [ENVIRONMENT / "bin" / "pip", "install", "-qq", "--disable-pip-version-check"]
-    _call([*pip, "-r", LOCK])
-    stamp.write_text(wanted, encoding="utf-8")
-
-
-def _call(command: list[str | Path]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
-    if done.returncode:
-        end = "\n".join((done.stdout + done.stderr).splitlines()[-8:])
-        raise DevnetError(f"{Path(command[0]).name} failed with code {done.returncode}.", end)
-    return done.stdout
 
 
 def show(result: dict[str, Any], console: Console) -> None:

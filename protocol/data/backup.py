@@ -15,14 +15,13 @@ from pathlib import Path, PurePosixPath
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from protocol.data import files
 from protocol.data.dataset import MANIFEST, PATIENTS
+from protocol.data.passwords import SALT_BYTES, scrypt_key
 from protocol.errors import AccountError, DataError
 
 _MAGIC = b"SALUS-BACKUP-1\n"
-_SALT_BYTES = 16
 _NONCE_BYTES = 12
 _SCRYPT_N = 2**17
 _DATASET_FILES = (MANIFEST, "schema.json", "salts.bin", "splits.bin", "split.key")
@@ -61,7 +60,7 @@ def backup(
         kept = archive.namelist()
     if not kept:
         raise DataError("There is nothing to back up.")
-    head = _MAGIC + os.urandom(_SALT_BYTES) + os.urandom(_NONCE_BYTES)
+    head = _MAGIC + os.urandom(SALT_BYTES) + os.urandom(_NONCE_BYTES)
     sealed = AESGCM(_key(password, head)).encrypt(head[-_NONCE_BYTES:], packed.getvalue(), head)
     part = target.with_name(f".{target.name}.part")
     try:
@@ -85,7 +84,7 @@ def restore(source: Path, password: str, home: Path) -> list[Path]:
     its files exists already: nothing is written then.
     """
     data = files.read(source)
-    head_bytes = len(_MAGIC) + _SALT_BYTES + _NONCE_BYTES
+    head_bytes = len(_MAGIC) + SALT_BYTES + _NONCE_BYTES
     if not data.startswith(_MAGIC) or len(data) <= head_bytes:
         raise DataError(f"{source} is not a back-up of Salus.")
     head = data[:head_bytes]
@@ -139,5 +138,4 @@ def _place(home: Path, name: str) -> Path:
 
 
 def _key(password: str, head: bytes) -> bytes:
-    salt = head[len(_MAGIC) : len(_MAGIC) + _SALT_BYTES]
-    return Scrypt(salt=salt, length=32, n=_SCRYPT_N, r=8, p=1).derive(password.encode("utf-8"))
+    return scrypt_key(password, head[len(_MAGIC) : len(_MAGIC) + SALT_BYTES], _SCRYPT_N)

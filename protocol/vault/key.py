@@ -10,18 +10,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
-
 from protocol.content import canonical
 from protocol.data import files
+from protocol.data.passwords import SALT_BYTES, SCRYPT_N, SCRYPT_P, SCRYPT_R, scrypt_key
 from protocol.errors import AccountError, InvalidInput, VaultError
 from protocol.vault import disk
 from protocol.vault.sealed import KEY_BYTES, Sealer
 
 FORMAT = "salus/vault-key/1"
-SALT_BYTES = 16
-#: Costs an attacker 128 MiB and some tenths of a second a guess.
-SCRYPT_N, SCRYPT_R, SCRYPT_P = 2**17, 8, 1
 #: A file that asks for more than 1 GiB is none of ours.
 _MAX_N = 2**20
 
@@ -70,11 +66,6 @@ def open_key(path: Path, password: str) -> bytes:
     except (KeyError, TypeError, ValueError) as error:
         raise VaultError(f"{path} is not a vault's key.", "Restore it from a back-up.") from error
     return key
-
-
-def scrypt_key(password: str, salt: bytes, n: int) -> bytes:
-    """The key (32 bytes) of a password."""
-    return Scrypt(salt=salt, length=KEY_BYTES, n=n, r=SCRYPT_R, p=SCRYPT_P).derive(password.encode("utf-8"))
 
 
 def _read(path: Path) -> dict[str, object]:

@@ -13,24 +13,21 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from protocol.devnet import Devnet
 from protocol.errors import ChainError
 from tests.integration.chaos_checks import Check, checks
 from tests.integration.dying_node import ENROLLING, REPORTING, TRAINING
+from tests.integration.kept import kept_unless_it_holds
 from tests.integration.stage import ENDED, Actor, Stage
 
 DYING = "tests.integration.dying_node"
@@ -264,25 +261,17 @@ def main() -> int:
     arguments.add_argument("--kills", type=int, default=30)
     given = arguments.parse_args()
     print(f"seed {given.seed}", flush=True)
-    folder = Path(tempfile.mkdtemp(prefix="salus-chaos-"))
-    devnet = Devnet(folder / "devnet")
-    stage, outcome = None, None
-    try:
-        devnet.up()
-        stage = Stage(devnet, folder / "hospitals")
-        outcome = unleash(stage, given.seed, given.rounds, given.kills, lambda line: print(line, flush=True))
-        show(outcome)
-    finally:
-        if stage is not None:
+    with kept_unless_it_holds("chaos") as run:
+        stage = Stage(run.devnet, run.folder / "hospitals")
+        try:
+            outcome = unleash(
+                stage, given.seed, given.rounds, given.kills, lambda line: print(line, flush=True)
+            )
+            show(outcome)
+            run.holds = outcome.holds
+        finally:
             stage.kill(*stage.hospitals)
-        holds = outcome is not None and outcome.holds
-        if holds:
-            devnet.reset()
-            shutil.rmtree(folder)
-        else:
-            devnet.down()
-            print(f"everything is kept in {folder}", flush=True)
-    return 0 if holds else 1
+    return 0 if run.holds else 1
 
 
 if __name__ == "__main__":

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import argparse
 import random
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -28,7 +26,6 @@ from rich.table import Table
 from protocol.chain.datasets import Datasets
 from protocol.client import is_newest, register_dataset
 from protocol.data.images import ImageSchema
-from protocol.devnet import Devnet
 from protocol.errors import GatewayError
 from protocol.gateway.certificates import self_signed
 from protocol.gateway.sender import Sender
@@ -39,6 +36,7 @@ from protocol.vault import evidence
 from protocol.vault.images import ImageDataset
 from protocol.vault.store import Vault
 from tests.integration.chaos_checks import Check
+from tests.integration.kept import kept_unless_it_holds
 from tests.integration.stage import ROOT, Actor, Stage
 
 DEVICE, AE_TITLE, NAME = "room-1", "US_ROOM1", "stream"
@@ -243,28 +241,18 @@ def main() -> int:
     arguments.add_argument("--kills", type=int, default=10)
     given = arguments.parse_args()
     print(f"seed {given.seed}", flush=True)
-    folder = Path(tempfile.mkdtemp(prefix="salus-stream-"))
-    devnet, found = Devnet(folder / "devnet"), []
-    try:
-        devnet.up()
-        stage = Stage(devnet, folder / "hospitals", size=1)
+    with kept_unless_it_holds("stream") as run:
+        stage = Stage(run.devnet, run.folder / "hospitals", size=1)
         found = unleash(
-            stage, stage.hospitals[0], folder / "gateway", given.seed, given.instances, given.kills,
+            stage, stage.hospitals[0], run.folder / "gateway", given.seed, given.instances, given.kills,
             lambda line: print(line, flush=True),
         )  # fmt: skip
         table = Table("check", "holds", "seen", title=f"{given.instances} instances, {given.kills} kills")
         for check in found:
             table.add_row(check.name, "yes" if check.holds else "[red]NO", check.seen)
         Console(width=None if sys.stdout.isatty() else 120).print(table)
-    finally:
-        holds = bool(found) and all(check.holds for check in found)
-        if holds:
-            devnet.reset()
-            shutil.rmtree(folder)
-        else:
-            devnet.down()
-            print(f"everything is kept in {folder}", flush=True)
-    return 0 if holds else 1
+        run.holds = bool(found) and all(check.holds for check in found)
+    return 0 if run.holds else 1
 
 
 if __name__ == "__main__":
