@@ -15,6 +15,7 @@ from pydicom.pixels import convert_color_space, pixel_array
 from pydicom.pixels.processing import apply_color_lut
 
 from protocol.errors import Unclean
+from protocol.imaging.frames import coloured
 from protocol.imaging.text import Box, Found, TextFinder, to_mask
 
 #: RegionSpatialFormat: 2D, M-mode, spectral, wave. Others are text and graphics of the device's own.
@@ -189,7 +190,7 @@ def _pictures(
         return [_stretched(each, inside) for each in chosen]
     if photometric == "PALETTE COLOR":
         return [
-            *(_coloured(dataset, each) for each in chosen),
+            *(coloured(dataset, each) for each in chosen),
             *(_stretched(each, inside) for each in chosen),
         ]
     return [convert_color_space(each, "YBR_FULL", "RGB") if photometric in _YBR else each for each in chosen]
@@ -201,11 +202,6 @@ def _extremes(frames: np.ndarray, photometric: str) -> list[np.ndarray]:
     light = frames[..., 0]
     places = (light.argmax(axis=0), light.argmin(axis=0))
     return [np.take_along_axis(frames, place[None, ..., None], axis=0)[0] for place in places]
-
-
-def _coloured(dataset: FileDataset, frame: np.ndarray) -> np.ndarray:
-    shown = apply_color_lut(frame, dataset)[..., :3]
-    return (shown >> 8).astype(np.uint8) if shown.dtype == np.uint16 else shown
 
 
 def _stretched(frame: np.ndarray, inside: np.ndarray) -> np.ndarray:

@@ -7,11 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydicom.pixels import pixel_array
-from pydicom.pixels.processing import apply_color_lut
 
 from protocol.errors import DataError
-from protocol.imaging import instances
+from protocol.imaging import frames, instances
 
 if TYPE_CHECKING:
     from protocol.data.images import ImageSchema
@@ -43,14 +41,4 @@ def picture(content: bytes) -> np.ndarray:
     read."""
     with instances.in_silence():
         dataset = instances.read(content)
-        frame = pixel_array(dataset, index=int(dataset.get("NumberOfFrames") or 1) // 2)
-        photometric = str(dataset.PhotometricInterpretation)
-        if photometric == "PALETTE COLOR":
-            shown = apply_color_lut(frame, dataset)[..., :3]
-            return (shown >> 8).astype(np.uint8) if shown.dtype == np.uint16 else shown
-        if frame.ndim == 3:
-            return frame
-        stored, high = int(dataset.BitsStored), int(dataset.HighBit)
-        most = (1 << stored) - 1
-        grey = (frame >> (high + 1 - stored)).astype(np.uint16) * 255 // most
-        return (255 - grey if photometric == "MONOCHROME1" else grey).astype(np.uint8)
+        return frames.shown(dataset, int(dataset.get("NumberOfFrames") or 1) // 2)

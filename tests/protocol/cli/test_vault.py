@@ -180,7 +180,7 @@ def test_without_its_secret_nobody_withdraws_or_labels(hospital: Hospital) -> No
         pseudonyms_of(hospital.home, Vault.open(hospital.home, PASSWORD))
     assert not (hospital.home / "pseudonyms.key").exists(), "another one would give other pseudonyms"
     (hospital.home / "pseudonyms.key").write_bytes(bytes(32))
-    with pytest.raises(VaultError, match="another imaging"):
+    with pytest.raises(VaultError, match="another pseudonyms"):
         pseudonyms_of(hospital.home, Vault.open(hospital.home, PASSWORD))
     result = hospital.run("withdraw", " ")
     assert result.exit_code == 1 and "patient's id is needed" in result.output

@@ -454,7 +454,7 @@ def test_pseudonyms_of_another_secret_are_refused_for_ever(vault: Vault) -> None
     assert vault.is_unused()
     vault.bind(b"one")
     again(vault).bind(b"one")
-    with pytest.raises(VaultError, match=r"another imaging\.key"):
+    with pytest.raises(VaultError, match=r"another pseudonyms\.key"):
         again(vault).bind(b"two")
     assert not again(vault).is_unused()
 
