@@ -9,6 +9,7 @@ import click
 from protocol.cli.arguments import ID, AddressType, signing
 from protocol.cli.command import Group
 from protocol.cli.output import Result, done, facts, moment, next_commands, table, working
+from protocol.cli.processing import processing
 from protocol.cli.proposing import execute_option, propose
 from protocol.cli.session import Session
 
@@ -16,6 +17,9 @@ from protocol.cli.session import Session
 @click.group(cls=Group)
 def hospital() -> None:
     """Members of the network. The DAO admits and suspends; a hospital's admin changes its operator key."""
+
+
+hospital.add_command(processing)
 
 
 @hospital.command(
