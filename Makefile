@@ -52,6 +52,10 @@ abi: compile ## Write the ABIs that the package carries from the compiled contra
 demo: setup ## The main job end to end: four hospitals train one model (5 minutes at first)
 	@$(PYTHON) -m protocol.cli demo
 
+.PHONY: demo-records
+demo-records: setup ## The same with FHIR records: from import to a released model, and a patient who withdraws
+	@$(PYTHON) -m protocol.cli demo --records
+
 # Two at a time, the longest first: none keeps two processors busy by itself. What one says is printed when it ends.
 # Compiled before: both would else compile at once, into one folder.
 .PHONY: test

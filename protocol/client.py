@@ -23,17 +23,13 @@ from protocol.content import canonical, digests, vectors
 from protocol.content.cid import digest_of
 from protocol.content.ipfs import Ipfs
 from protocol.content.vectors import VectorRef
-from protocol.data.dataset import Dataset
 from protocol.errors import ContentError, InvalidInput, LearningError, Refused
 from protocol.learning import privacy, zoo
 from protocol.proposal import proposal_of
 from protocol.spec import JobSpec
 
 if TYPE_CHECKING:
-    from protocol.vault.images import ImageDataset
-
-    #: Of tables or of images.
-    HospitalDataset = Dataset | ImageDataset
+    from protocol.vault.images import HospitalDataset
 
 REGISTERING = ".registering"
 

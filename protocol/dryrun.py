@@ -39,8 +39,8 @@ class DryRound:
 def dry_round(ipfs: Ipfs, spec: JobSpec, folder: Path, vault: Vault | None = None) -> DryRound:
     """Trains, quantises and merges one round of ``spec`` on the dataset in ``folder``, as a node would.
 
-    ``vault``: opened, for a dataset of images. Raises InvalidInput when the dataset has another schema, DataError,
-    VaultError, ContentError, LearningError.
+    ``vault``: opened, for a dataset of images or of its records. Raises InvalidInput when the dataset has another
+    schema, DataError, VaultError, ContentError, LearningError.
     """
     dataset = opened(folder, vault=vault)
     if dataset.schema.digest() != spec.schema_digest:

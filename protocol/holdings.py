@@ -10,11 +10,12 @@ from protocol.chain.datasets import Datasets, Registered
 from protocol.content import canonical
 from protocol.content.cid import to_cid
 from protocol.content.ipfs import Ipfs
-from protocol.data.dataset import Dataset, RecordProof, verify_record
+from protocol.data.dataset import RecordProof, verify_record
 from protocol.data.images import Schema, schema_of
+from protocol.data.proofs import ErasureProof
 from protocol.errors import ContentError, InvalidInput
-from protocol.vault import members
-from protocol.vault.images import ImageDataset
+from protocol.vault import leaves
+from protocol.vault.images import HospitalDataset
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def datasets(chain: Chain, ipfs: Ipfs, hospital_id: int | None = None) -> list[D
     return found
 
 
-def registered_version(chain: Chain, dataset: Dataset | ImageDataset) -> Registered:
+def registered_version(chain: Chain, dataset: HospitalDataset) -> Registered:
     """The version on the chain that a dataset folder is, its root recomputed from records and salts.
 
     Raises DataError when records, salts or splits were altered, InvalidInput when the chain has no such version.
@@ -69,11 +70,22 @@ def proven_version(chain: Chain, dataset_id: int, proof: RecordProof) -> Registe
     """The version on the chain that a record is in. Raises InvalidInput when the proof fits none."""
     for each in reversed(Datasets(chain).versions(dataset_id)):
         root = each.version.root
-        if verify_record(root, proof) or members.verify_record(root, proof):
+        if verify_record(root, proof) or leaves.verify_record(root, proof):
             return each
     raise InvalidInput(
         f"The proof fits no version of dataset {dataset_id}: this record, with this salt, is not in it.",
         "Either the proof or the record was altered, or it is of another dataset.",
+    )
+
+
+def erased_version(chain: Chain, dataset_id: int, proof: ErasureProof) -> Registered:
+    """The first version on the chain that a proof of an erasure fits. Raises InvalidInput when it fits none."""
+    for each in Datasets(chain).versions(dataset_id):
+        if leaves.verify_erasure(each.version.root, proof):
+            return each
+    raise InvalidInput(
+        f"The proof fits no version of dataset {dataset_id}: something stands at these places, or stood there.",
+        "Either the proof was altered, or it is of another dataset, or that version is not registered yet.",
     )
 
 

@@ -20,15 +20,16 @@ from protocol.errors import DataError
 
 if TYPE_CHECKING:
     from protocol.chain.client import Receipt
-    from protocol.data.dataset import Dataset
+    from protocol.data.dataset import RecordProof
     from protocol.data.images import Schema
+    from protocol.data.proofs import ErasureProof
     from protocol.data.schema import DataSchema
     from protocol.holdings import DatasetOverview
     from protocol.vault.evidence import Audit
-    from protocol.vault.images import ImageDataset
+    from protocol.vault.images import HospitalDataset, ImageDataset
+    from protocol.vault.record_dataset import RecordDataset
     from protocol.vault.store import Vault
     from protocol.withdrawal import ModelUse
-
 
 SHOWN_COLUMNS = 4
 
@@ -101,8 +102,8 @@ def register(
     """Check a CSV table against a schema, keep it salted in --home, and register its commitment on the chain.
 
     A column that looks like an identifier is refused by name, and so is a value that the schema does not allow. Without
-    CSV: register a dataset that is in --home already, because it is of images (`salus vault dataset` makes those), or
-    because registering it failed half-way.
+    CSV: register a dataset that is in --home already, because it is of images (`salus vault dataset` makes those) or of
+    records (`salus records cohort`), or because registering it failed half-way.
     """
     from protocol.chain.hospitals import Hospitals
     from protocol.client import register_dataset
@@ -150,8 +151,8 @@ def append(
 ) -> Result:
     """Add a table's records to a dataset and append the next version on the chain. Versions only append.
 
-    Without CSV: append what is in --home already, because it is of images (`salus vault dataset` extends those), or
-    because appending it failed half-way.
+    Without CSV: append what is in --home already, because it is of images (`salus vault dataset` extends those) or of
+    records (`salus records cohort`), or because appending it failed half-way.
     """
     from protocol.chain.hospitals import Hospitals
     from protocol.client import register_dataset
@@ -164,8 +165,10 @@ def append(
         raise DataError(
             f"Dataset {name} is not registered yet.", f"Run `salus dataset register --name {name}` first."
         )
-    if csv is not None and isinstance(made, ImageDataset):
-        raise DataError(f"Dataset {name} is of images.", f"Run `salus vault dataset {name}` to extend it.")
+    if csv is not None and made.needs_vault:
+        images = isinstance(made, ImageDataset)
+        of, command = ("images", "vault dataset") if images else ("the vault's records", "records cohort")
+        raise DataError(f"Dataset {name} is of {of}.", f"Run `salus {command} {name}` to extend it.")
     chain = session.chain_as(account, password_file)
     Hospitals(chain).require_operator()
     with working("Reading and salting records") as work:
@@ -219,16 +222,29 @@ def list_datasets(session: Session, hospital_id: int | None) -> Result:
     examples=[
         "salus --home /srv/salus dataset verify --name heart",
         "salus dataset verify --name heart --prove 12 --out proof.json",
+        "salus dataset verify --name cohort --erased 12 --out erased.json --vault-password-file pw",
         "salus dataset verify --proof proof.json --json",
     ],
 )
 @click.option("--name", help="Recompute the root of this dataset of --home and hold it against the chain.")
 @click.option("--prove", type=click.IntRange(0), help="With --name: write the proof of this record (from 0).")
 @click.option(
-    "--out", type=NEW_FILE, help="With --prove: the file. It holds the record and its salt; guard it."
+    "--erased",
+    type=click.IntRange(0),
+    multiple=True,
+    help="With --name, of the vault's records: write the proof that nothing stands at this place any more; may be"
+    " repeated.",
 )
 @click.option(
-    "--proof", "proof_file", type=EXISTING_FILE, help="Verify one record's proof against the chain."
+    "--out",
+    type=NEW_FILE,
+    help="With --prove or --erased: the file. That of a record holds it and its salt; guard it.",
+)
+@click.option(
+    "--proof",
+    "proof_file",
+    type=EXISTING_FILE,
+    help="Verify the proof of a record, or of an erasure, against the chain.",
 )
 @vault_password
 @click.pass_obj
@@ -236,39 +252,28 @@ def verify(
     session: Session,
     name: str | None,
     prove: int | None,
+    erased: tuple[int, ...],
     out: Path | None,
     proof_file: Path | None,
     vault_password_file: Path | None,
 ) -> Result:
-    """At the hospital: recompute a dataset's root, with the vault's password where it is of images. Anywhere: verify
-    the proof of one record."""
+    """At the hospital: recompute a dataset's root, with the vault's password where the vault seals it. Anywhere: verify
+    the proof of one record, or that nothing is left at the places of one who withdrew."""
     from protocol.data import proofs
-    from protocol.holdings import proven_version, registered_version
+    from protocol.holdings import registered_version
     from protocol.vault.images import opened
+    from protocol.vault.record_dataset import RecordDataset
 
     if (name is None) == (proof_file is None):
         raise click.UsageError("Give one of --name and --proof.")
-    if (prove is None) != (out is None) or (prove is not None and name is None):
-        raise click.UsageError("--prove INDEX goes with --name and --out FILE.")
+    asked = (prove is not None) + bool(erased)
+    if asked != (out is not None) or (asked and name is None):
+        raise click.UsageError("--prove INDEX or --erased INDEX goes with --name and --out FILE.")
     if proof_file is not None:
-        dataset_id, proof = proofs.load(proof_file)
-        version = proven_version(session.chain, dataset_id, proof)
-        side = "held out" if proof.split else "for training"
-        return Result(
-            {
-                "ok": True,
-                "dataset_id": dataset_id,
-                "version": version.number,
-                "index": proof.index,
-                "split": proof.split,
-            },
-            [
-                done(
-                    f"The record is number {proof.index} of version {version.number} of dataset {dataset_id}, {side}."
-                )
-            ],
-        )
+        return _proven(session, *proofs.load(proof_file))
     made = opened(existing_dataset(session, name), vault=session.vault(vault_password_file))
+    if erased and not isinstance(made, RecordDataset):
+        raise DataError(f"Dataset {name} is not of the vault's records.", "Those alone prove an erasure.")
     with working("Recomputing the root"):
         version = registered_version(session.chain, made)
     view: list[Any] = [
@@ -283,6 +288,9 @@ def verify(
     if prove is not None:
         proofs.save(out, made.dataset_id, made.prove(prove))
         view.append(f"Wrote {out}. It holds the record and its salt: for the hospital's auditor alone.")
+    if erased:
+        proofs.save_erasure(out, made.dataset_id, made.erasure(indices=erased))
+        view.append(f"Wrote {out}. It tells of nobody: whoever asked for the erasure may have it.")
     document = {
         "ok": True,
         "dataset_id": made.dataset_id,
@@ -291,6 +299,40 @@ def verify(
         "proof": out,
     }
     return Result(document, view)
+
+
+def _proven(session: Session, dataset_id: int, proof: RecordProof | ErasureProof) -> Result:
+    """What a proof shows, held against the chain. Raises InvalidInput when it fits no version."""
+    from protocol.data.proofs import ErasureProof
+    from protocol.holdings import erased_version, proven_version
+
+    if isinstance(proof, ErasureProof):
+        version, places = erased_version(session.chain, dataset_id, proof), sorted(proof.places)
+        at = f"place {places[0]}" if len(places) == 1 else f"places {', '.join(map(str, places))}"
+        return Result(
+            {"ok": True, "dataset_id": dataset_id, "version": version.number, "erased": places},
+            [
+                done(f"Dataset {dataset_id} holds nothing at {at} since version {version.number}."),
+                "At each stands the empty leaf. Earlier versions held records there; without their salts nobody can"
+                " prove or train on those.",
+            ],
+        )
+    version = proven_version(session.chain, dataset_id, proof)
+    side = "held out" if proof.split else "for training"
+    return Result(
+        {
+            "ok": True,
+            "dataset_id": dataset_id,
+            "version": version.number,
+            "index": proof.index,
+            "split": proof.split,
+        },
+        [
+            done(
+                f"The record is number {proof.index} of version {version.number} of dataset {dataset_id}, {side}."
+            )
+        ],
+    )
 
 
 @dataset.command(
@@ -304,18 +346,21 @@ def verify(
 @click.option("--offline", is_flag=True, help="Hold it against the folder alone, not against the chain.")
 @click.pass_obj
 def audit(session: Session, name: str, vault_password_file: Path | None, offline: bool) -> Result:
-    """At the hospital: make the evidence of an image dataset's latest version again, from the vault.
+    """At the hospital: make the evidence of the latest version of a dataset of the vault again, from what is there.
 
-    Every image is hashed, the root recomputed, a sample searched for text and attributes once more. The digest must be
-    the one that was made with the version and, where that is registered, the one on the chain. Another version of a
-    tool can change it too: what differs is named.
+    Every image or record is hashed, the root recomputed, and of images a sample searched for text and attributes once
+    more. The digest must be the one that was made with the version and, where that is registered, the one on the chain.
+    Another version of a tool can change it too: what differs is named. What a cohort of records says of itself is taken
+    as it was stated.
     """
     from protocol.holdings import registered_version
-    from protocol.vault import evidence
+    from protocol.vault import evidence, record_evidence
+    from protocol.vault.record_dataset import RecordDataset
 
-    made, vault = _of_images(session, name, vault_password_file)
-    with working("Reading and hashing every image"):
-        found = evidence.audit(vault, made)
+    made, vault = _of_vault(session, name, vault_password_file)
+    with working("Reading and hashing everything"):
+        of_records = isinstance(made, RecordDataset)
+        found = record_evidence.audit(made) if of_records else evidence.audit(vault, made)
     on_chain = None
     if made.dataset_id is not None and not offline:
         on_chain = registered_version(session.chain, made).version.evidence_digest
@@ -332,12 +377,12 @@ def audit(session: Session, name: str, vault_password_file: Path | None, offline
 @vault_password
 @click.pass_obj
 def uses(session: Session, name: str, vault_password_file: Path | None) -> Result:
-    """List the models that learned from images of patients who withdrew since.
+    """List the models that learned from images or records of patients who withdrew since.
 
     Those are the models of jobs that had pinned a version of the dataset from before the withdrawal, and the models
     that go back to them. What they learned stays in them; a released one is withdrawn by a vote.
     """
-    made, _ = _of_images(session, name, vault_password_file)
+    made, _ = _of_vault(session, name, vault_password_file)
     with working("Reading jobs and models"):
         found = models_used(session, made, made.revoked())
     return Result(
@@ -420,14 +465,14 @@ def restore(session: Session, source: Path, password_file: Path | None) -> Resul
     )
 
 
-def models_used(session: Session, made: ImageDataset, versions: Sequence[int]) -> list[ModelUse]:
+def models_used(session: Session, made: HospitalDataset, versions: Sequence[int]) -> list[ModelUse]:
     """The models that learned from some versions of a dataset folder. Raises ChainError, InvalidInput."""
-    from protocol.vault.images import ImageDataset
+    from protocol.vault.images import opened
     from protocol.withdrawal import models_that_used
 
     if made.dataset_id is None:
         return []
-    roots = [ImageDataset.open(made.folder, number).root for number in versions]
+    roots = [opened(made.folder, number).root for number in versions]
     return models_that_used(session.chain, made.dataset_id, roots)
 
 
@@ -464,18 +509,21 @@ def uses_view(found: list[ModelUse]) -> Any:
     )
 
 
-def _of_images(session: Session, name: str, password_file: Path | None) -> tuple[ImageDataset, Vault]:
+def _of_vault(
+    session: Session, name: str, password_file: Path | None
+) -> tuple[ImageDataset | RecordDataset, Vault]:
     from protocol.cli.vault import open_vault
-    from protocol.vault.images import ImageDataset, opened
+    from protocol.vault.images import opened
 
     folder = existing_dataset(session, name)
-    if not isinstance(opened(folder), ImageDataset):
+    if not opened(folder).needs_vault:
         raise DataError(f"Dataset {name} is of a table.", f"Run `salus dataset verify --name {name}`.")
     vault = open_vault(session, password_file)
-    return ImageDataset.open(folder, vault=vault), vault
+    made = opened(folder, vault=vault)
+    return made, vault
 
 
-def _audited(made: ImageDataset, found: Audit, on_chain: bytes | None) -> Result:
+def _audited(made: ImageDataset | RecordDataset, found: Audit, on_chain: bytes | None) -> Result:
     ok = found.same and on_chain in (None, found.found)
     if ok:
         where = "and what the chain has" if on_chain else "and was not held against the chain"
@@ -484,7 +532,16 @@ def _audited(made: ImageDataset, found: Audit, on_chain: bytes | None) -> Result
         head = f"The evidence of version {made.version} differs in: {', '.join(found.differing)}."
     else:
         head = f"The evidence of version {made.version} is not what the chain has."
-    sample = found.document["sample"]
+    stated: dict[str, Any] = {
+        "stated": to_cid(found.stated),
+        "found": to_cid(found.found),
+        "on the chain": to_cid(on_chain) if on_chain else "not asked, or not registered",
+    }
+    if sample := found.document.get("sample"):
+        stated["looked at again"] = (
+            f"{sample['instances']} images: text at {sample['text']} places, {sample['outside']} not black beyond their"
+            f" regions, {sample['attributes']} attributes too many"
+        )
     return Result(
         {
             "ok": ok,
@@ -498,15 +555,7 @@ def _audited(made: ImageDataset, found: Audit, on_chain: bytes | None) -> Result
         },
         [
             head,
-            facts(
-                {
-                    "stated": to_cid(found.stated),
-                    "found": to_cid(found.found),
-                    "on the chain": to_cid(on_chain) if on_chain else "not asked, or not registered",
-                    "looked at again": f"{sample['instances']} images: text at {sample['text']} places,"
-                    f" {sample['outside']} not black beyond their regions, {sample['attributes']} attributes too many",
-                }
-            ),
+            facts(stated),
         ],
         ok=ok,
     )
@@ -563,7 +612,7 @@ def _table_schema(schema: str) -> DataSchema:
     return read
 
 
-def _registered(made: Dataset | ImageDataset, receipt: Receipt) -> Result:
+def _registered(made: HospitalDataset, receipt: Receipt) -> Result:
     args = receipt.event("DatasetVersionRegistered").args
     return Result(
         {

@@ -18,25 +18,29 @@ from protocol.cli.session import Session
 
 if TYPE_CHECKING:
     from protocol.demo.report import DemoReport
+    from protocol.demo.story import Demo
 
 
-@click.command(cls=Command, examples=["salus demo", "salus demo --out report --json"])
+@click.command(cls=Command, examples=["salus demo", "salus demo --records", "salus demo --out report --json"])
 @click.option("--out", type=FOLDER, help="Where report.json and the picture go [the home].")
+@click.option(
+    "--records",
+    is_flag=True,
+    help="With patients' FHIR records: imported without what names them, a cohort of each hospital, and at the end a"
+    " patient who withdraws.",
+)
 @click.pass_obj
-def demo(session: Session, out: Path | None) -> Result:
+def demo(session: Session, out: Path | None, records: bool) -> Result:
     """Four hospitals train one model: every step real, on a chain and an IPFS daemon of this machine.
 
     Admission by vote, datasets, consents, a job with its reward in escrow, four node processes, one revocation
     half-way, release by vote, payment, and a re-check from chain and IPFS alone. Nothing is left running; the state
     stays. Updates are masked: the four can only read their sum. Only waiting is skipped, by moving the chain's clock.
     """
-    from protocol.demo.data import DemoData
-    from protocol.demo.story import Demo
-
     home = session.settings.home
     folder = out or home
     folder.mkdir(parents=True, exist_ok=True)
-    report = Demo(home, folder, Console(stderr=True), DemoData.find()).run()
+    report = _story(home, folder, records).run()
     document, picture = report.write(folder)
     version = f"{report.model_id}@{report.version}"
     return Result(
@@ -59,6 +63,18 @@ def demo(session: Session, out: Path | None) -> Result:
         notices=[PRIVACY_NONE] if report.privacy == "none" else [],
         ok=report.trace_ok,
     )
+
+
+def _story(home: Path, folder: Path, records: bool) -> Demo:
+    console = Console(stderr=True)
+    if records:
+        from protocol.demo.records import RecordsData, RecordsDemo
+
+        return RecordsDemo(home, folder, console, RecordsData.find())
+    from protocol.demo.data import DemoData
+    from protocol.demo.story import Demo
+
+    return Demo(home, folder, console, DemoData.find())
 
 
 def _tables(report: DemoReport) -> Text:

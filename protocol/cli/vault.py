@@ -1,4 +1,4 @@
-"""``salus vault``: a hospital's store of anonymised images."""
+"""``salus vault``: a hospital's store of anonymised images and records."""
 
 from __future__ import annotations
 
@@ -12,27 +12,33 @@ import click
 
 from protocol.cli.arguments import EXISTING_FILE, NEW_FILE, vault_password
 from protocol.cli.command import Group
-from protocol.cli.dataset import models_used, uses_document, uses_view
 from protocol.cli.output import Result, done, facts, moment, next_commands, table, working
 from protocol.cli.session import Session
 from protocol.cli.vault_dataset import dataset
-from protocol.errors import AccountError, DataError, InvalidInput, SalusError, VaultError
+from protocol.cli.vault_export import export
+from protocol.cli.vault_withdraw import withdraw
+from protocol.errors import AccountError, DataError, InvalidInput, VaultError
 
 if TYPE_CHECKING:
     from protocol.data.pseudonyms import Pseudonyms
+    from protocol.vault.records import Records
     from protocol.vault.store import Vault
-    from protocol.withdrawal import ModelUse
 
-_SHOWN_ROWS = 20
+_SHOWN_ROWS, _SHOWN_TYPES = 20, 4
 _LABEL_COLUMNS = ["sop_instance_uid", "label"]
 
 
 @click.group(cls=Group)
 def vault() -> None:
-    """A hospital's anonymised images, encrypted on its own disk. Nothing leaves this machine."""
+    """A hospital's anonymised images and records, encrypted on its own disk. Nothing leaves this machine.
+
+    Records come in with `salus records import`.
+    """
 
 
 vault.add_command(dataset)
+vault.add_command(withdraw)
+vault.add_command(export)
 
 
 @vault.command(
@@ -73,12 +79,14 @@ def init(session: Session, vault_password_file: Path | None) -> Result:
 @click.pass_obj
 def status(session: Session, vault_password_file: Path | None, verify: bool) -> Result:
     """Say what is in the vault, in numbers."""
+    from protocol.vault.records import Records
+
     opened = open_vault(session, vault_password_file)
     checked, signatures = None, {}
     if verify:
         with working("Reading everything"):
             checked, signatures = opened.verify(), _signatures(session, opened)
-    rows, waiting = opened.index(), opened.pending()
+    rows, waiting, held = opened.index(), opened.pending(), records_held(Records(opened))
     document = {
         "folder": opened.folder,
         "instances": len(rows),
@@ -88,16 +96,18 @@ def status(session: Session, vault_password_file: Path | None, verify: bool) -> 
         "damaged": opened.damaged(),
         "verified": checked,
         "signatures": signatures or None,
+        "records": held,
     }
     shown = {
         "instances": f"{len(rows):,} in {document['batches']} batches, {document['labelled']:,} with a label",
         "pending": f"{len(waiting):,}, in no batch yet",
+        "records": f"{held['resources']:,} of {held['patients']:,} patients" + _by_type(held["by_type"]),
         "folder": opened.folder,
     }
     if document["damaged"]:
         shown["damaged"] = f"{document['damaged']:,} set aside: their devices may send them again"
     if verify:
-        shown["verified"] = f"{checked:,} instances are as they were"
+        shown["verified"] = f"{checked:,} instances are as they were, and {held['resources']:,} records"
         shown["signatures"] = (
             f"{signatures['hold']:,} hold, {signatures['unknown']:,} of devices not known here"
         )
@@ -160,61 +170,13 @@ def label(session: Session, source: Path, vault_password_file: Path | None) -> R
     are mapped to pseudonyms before anything is kept.
     """
     opened = open_vault(session, vault_password_file)
-    pseudonyms = _pseudonyms(session, opened)
+    pseudonyms = pseudonyms_of(session, opened)
     labels = {pseudonyms.uid(uid): value for uid, value in _labels(source).items()}
     changed = opened.label(labels)
     return Result(
         {"labels": len(labels), "changed": changed},
         [done(f"Took {len(labels):,} labels; {changed:,} of them are new or changed.")],
     )
-
-
-@vault.command(
-    examples=[
-        "salus --home /srv/salus vault withdraw - --vault-password-file pw",
-        "salus vault withdraw 4711-08 --issuer CITY --vault-password-file pw --json",
-    ],
-)
-@click.argument("patient")
-@click.option(
-    "--issuer", default="", help="Who issued the patient's id, where images say it (IssuerOfPatientID)."
-)
-@vault_password
-@click.pass_obj
-def withdraw(session: Session, patient: str, issuer: str, vault_password_file: Path | None) -> Result:
-    """Remove all images of a patient who withdraws, and refuse what comes later.
-
-    PATIENT is the hospital's own id, as the images have it; - reads it from standard input, so that it stays in no
-    shell's history. Each dataset that holds an image gets a new version without it. Back-ups, what rests in quarantine,
-    and models that were trained already stay as they are: see `salus quarantine list` for the second. Where nothing of
-    the patient was found the exit code is 1.
-    """
-    from protocol.gateway.service import devices_of
-
-    given = sys.stdin.readline() if patient == "-" else patient
-    if not given.strip():
-        raise DataError("A patient's id is needed.", "Give it as the images have it.")
-    opened = open_vault(session, vault_password_file)
-    pseudonym = _pseudonyms(session, opened).patient(given.strip(), issuer.strip())
-    with working("Removing"):
-        uids = opened.withdraw(pseudonym, devices_of(session.settings.home, opened).sign)
-        datasets, models, unasked = _withdraw_from_datasets(session, opened, pseudonym, uids)
-    found = bool(uids or datasets)
-    notices = (
-        [] if found else ["No image of this patient was here: id and --issuer must be as in the images."]
-    )
-    view = [done(f"Removed {len(uids):,} images. What comes later of this patient is refused.")]
-    if datasets:
-        lines = [(each["dataset"], str(each["version"])) for each in datasets]
-        view += [
-            table(["Dataset", "Version without them"], lines),
-            unasked or uses_view(models),
-            next_commands(
-                "salus dataset append --name NAME --account ACCOUNT", "salus dataset uses --name NAME"
-            ),
-        ]
-    document = {"pseudonym": pseudonym, "instances": len(uids), "datasets": datasets}
-    return Result({**document, "models": None if unasked else uses_document(models)}, view, notices, ok=found)
 
 
 @vault.command(
@@ -263,15 +225,16 @@ def backup(
 def restore(session: Session, source: Path, password_file: Path | None) -> Result:
     """Put a back-up's vault into a --home that has none, and check it. The back-up's password opens it then."""
     from protocol.vault.backup import restore as put_back
+    from protocol.vault.records import Records
 
     password = _typed(f"Password of {source}", password_file)
     with working("Decrypting") as work:
         made = put_back(source, password, session.settings.home)
         work.say("Reading everything")
-        count = made.verify()
+        count, held = made.verify(), sum(Records(made).counts().values())
     return Result(
-        {"folder": made.folder, "instances": count},
-        [done(f"Restored {count:,} images into {made.folder}; each is as it was.")],
+        {"folder": made.folder, "instances": count, "records": held},
+        [done(f"Restored {count:,} images and {held:,} records into {made.folder}; each is as it was.")],
     )
 
 
@@ -303,7 +266,13 @@ def _typed(question: str, file: Path | None, *, confirm: bool = False) -> str:
     return click.prompt(question, hide_input=True, confirmation_prompt=confirm, err=True)
 
 
-def _pseudonyms(session: Session, opened: Vault) -> Pseudonyms:
+def records_held(records: Records) -> dict[str, Any]:
+    """What there is of records, in numbers."""
+    by_type = records.counts()
+    return {"resources": sum(by_type.values()), "patients": records.patients(), "by_type": by_type}
+
+
+def pseudonyms_of(session: Session, opened: Vault) -> Pseudonyms:
     """Those of the secret that the vault's are of. Raises DataError, VaultError."""
     from protocol.data.pseudonyms import SECRET, Pseudonyms
 
@@ -362,31 +331,10 @@ def _label(row: list[str], place: str) -> tuple[str, int]:
         raise DataError(f"{place}: the label is not a whole number.") from error
 
 
-def _withdraw_from_datasets(
-    session: Session, opened: Vault, pseudonym: str, uids: list[str]
-) -> tuple[list[dict[str, Any]], list[ModelUse], str]:
-    """A new version of each image dataset that holds any of the images, the models that learned from them, and why the
-    chain could not be asked for those. Raises what went wrong with a dataset once all of them were tried."""
-    from protocol.vault.images import datasets_in
-
-    versions, models, unasked = [], [], ""
-    failed: list[SalusError] = []
-    for each in datasets_in(session.settings.home / "datasets", opened, failed):
-        try:
-            gone = {*uids, *each.uids_of(pseudonym)}
-            held = each.held(gone)
-            made = each.withdraw(gone)
-        except SalusError as error:
-            failed.append(error)
-            continue
-        if made:
-            versions.append(
-                {"dataset": made.folder.name, "dataset_id": made.dataset_id, "version": made.version}
-            )
-            try:
-                models += models_used(session, made, held)
-            except SalusError as error:
-                unasked = f"Which models learned from them cannot be said: {error.message}"
-    if failed:
-        raise failed[0]
-    return versions, models, unasked
+def _by_type(counts: Mapping[str, int]) -> str:
+    """The commonest types, in a few words."""
+    first = sorted(counts, key=lambda name: -counts[name])[:_SHOWN_TYPES]
+    said = [f"{counts[name]:,} {name}" for name in first]
+    if len(counts) > len(first):
+        said.append(f"{len(counts) - len(first)} other types")
+    return f": {', '.join(said)}" if said else ""

@@ -29,6 +29,8 @@ _RECORDS = "records.jsonl"
 # Of images, see protocol/vault/images.py: what is in its folders comes with it, but for the tree, which is made anew.
 _IMAGE_FILES = (MANIFEST, "schema.json", "split.key")
 _IMAGE_FOLDERS = ("members", "evidence")
+# Of the vault's records, see protocol/vault/record_dataset.py: as of images. Records and salts are sealed together.
+_RECORD_FOLDERS = ("segments", "evidence")
 # Not every dataset has them. The ledger is protocol/node/epsilon_ledger.py's.
 _DATASET_FILES_IF_THERE = (PATIENTS, "epsilon.jsonl", "withdrawn.sealed")
 _DATASETS = "datasets"
@@ -45,7 +47,8 @@ def backup(
 ) -> list[str]:
     """Writes dataset folders and a keystore folder into one encrypted file (mode 0600); returns the names within.
 
-    Records go in only with `records`; salts, splits and commitments always do. Images are the vault's. Raises
+    Records go in only with `records`; salts, splits and commitments always do. Images are the vault's,
+    and what it seals of records always goes in. Raises
     `DataError` when the file exists, there is nothing to keep, or the password is empty.
     """
     if not password:
@@ -124,9 +127,10 @@ def _files(datasets: Sequence[Path], keystore: Path | None, records: bool) -> It
 
 
 def _names(folder: Path, records: bool) -> list[str]:
-    if not (folder / _IMAGE_FOLDERS[0]).is_dir():
+    grown = (each for each in (_IMAGE_FOLDERS, _RECORD_FOLDERS) if (folder / each[0]).is_dir())
+    if (folders := next(grown, None)) is None:
         return [*_DATASET_FILES, *([_RECORDS] if records else [])]
-    within = [path for each in _IMAGE_FOLDERS for path in sorted((folder / each).iterdir())]
+    within = [path for each in folders for path in sorted((folder / each).iterdir())]
     return [*_IMAGE_FILES, *(path.relative_to(folder).as_posix() for path in within)]
 
 

@@ -6,7 +6,6 @@ Keyed by HMAC-SHA256 (RFC 2104): whoever knows a patient's number still cannot t
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import secrets
 from datetime import date, timedelta
@@ -26,6 +25,7 @@ _VERSION_BITS, _VARIANT_BITS = 0xF << 76, 0x3 << 62
 _PATIENT_CHARACTERS = 16
 #: Every patient's dates go back by one to ten years.
 MIN_SHIFT_DAYS, MAX_SHIFT_DAYS = 366, 3_652
+_SECONDS_OF_A_DAY = 86_400
 
 
 class Pseudonyms:
@@ -70,10 +70,19 @@ class Pseudonyms:
         number = int.from_bytes(self._digest(b"shift", pseudonym)[:8], "big")
         return -timedelta(days=MIN_SHIFT_DAYS + number % (MAX_SHIFT_DAYS - MIN_SHIFT_DAYS + 1))
 
+    def shift_seconds(self, pseudonym: str) -> timedelta:
+        """How far times of a patient's day are moved beside `shift`: whole seconds, less than a day."""
+        number = int.from_bytes(self._digest(b"shift-seconds", pseudonym)[:8], "big")
+        return timedelta(seconds=number % _SECONDS_OF_A_DAY)
+
+    def resource(self, kind: str, resource_id: str) -> bytes:
+        """What stands for a FHIR resource of a type and logical id (16 bytes)."""
+        return self._digest(b"resource", kind, resource_id)[:16]
+
     def _digest(self, kind: bytes, *parts: str) -> bytes:
         encoded = [part.encode("utf-8") for part in parts]
         message = b"".join([len(part).to_bytes(4, "big") + part for part in [b"salus/" + kind, *encoded]])
-        return hmac.new(self._secret, message, hashlib.sha256).digest()
+        return hmac.digest(self._secret, message, "sha256")
 
 
 def moved(day: date, shift: timedelta) -> date | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,9 @@ TRAIN = 0
 HELD_OUT = 1
 #: A figure over fewer records could speak about one patient.
 MIN_RECORDS = 10
+KEY_BYTES = 32
+# Of 20 patients a draw gives each side its ten once in six times.
+_DRAWS = 1_000
 
 
 @dataclass(frozen=True)
@@ -61,3 +65,15 @@ def patient_split(patients: Sequence[str], held_out: float, key: bytes) -> np.nd
     return np.array(
         [HELD_OUT if int.from_bytes(draw[:8], "big") < below else TRAIN for draw in draws], np.uint8
     )
+
+
+def split_key(patients: Sequence[str], held_out: float) -> bytes:
+    """A secret for `patient_split` (32 bytes) from the system's generator, drawn again while it gives these few
+    patients a side of fewer than `MIN_RECORDS`; the last one drawn where that cannot be had."""
+    for _ in range(_DRAWS):
+        key = os.urandom(KEY_BYTES)
+        kept_back = int(patient_split(patients, held_out, key).sum())
+        enough = min(kept_back, len(patients) - kept_back) >= MIN_RECORDS
+        if enough or not 2 * MIN_RECORDS <= len(patients) < 100 * MIN_RECORDS:
+            break
+    return key

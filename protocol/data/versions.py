@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from protocol.data import files
 from protocol.errors import DataError
@@ -16,6 +16,9 @@ RESTORE = "Restore the folder from a back-up; an altered dataset cannot train."
 class Versioned:
     """One version of a dataset folder, as its manifest states it: ``version`` from 1."""
 
+    #: Whether its records are sealed under the key of the hospital's vault, or lie there.
+    needs_vault: ClassVar[bool] = False
+
     def __init__(self, folder: Path, manifest: dict[str, Any], version: int) -> None:
         self.folder, self.version = folder, version
         self._manifest = manifest
@@ -23,7 +26,8 @@ class Versioned:
 
     @property
     def root(self) -> bytes:
-        """What the chain gets (32 bytes): the Merkle root over the salted leaves, of images with their number."""
+        """What the chain gets (32 bytes): the Merkle root over the salted leaves, with their number where the vault
+        seals the records."""
         return bytes.fromhex(self._stated["root"])
 
     @property

@@ -48,6 +48,20 @@ class RoundResult:
 
 
 @dataclass
+class RecordsResult:
+    """What became of the patient who withdrew. ``erased``: places that hold nothing since; ``registered``: how many
+    withdrawals the record of processing activities shows."""
+
+    hospital: str
+    resources: int
+    dataset_id: int
+    versions: list[int]
+    erased: int
+    models: list[str]
+    registered: int
+
+
+@dataclass
 class DemoReport:
     """All figures of one run."""
 
@@ -73,6 +87,7 @@ class DemoReport:
     predictions_right: int
     seconds: float
     ultrasound: UltrasoundResult | None = None
+    records: RecordsResult | None = None
 
     def write(self, folder: Path) -> tuple[Path, Path]:
         """Writes ``report.json`` and ``learning-curves.png``; returns their paths."""
@@ -161,6 +176,8 @@ class DemoReport:
         self._show_gas(console)
         if self.ultrasound:
             self._show_ultrasound(console, self.ultrasound)
+        if self.records:
+            self._show_records(console, self.records)
 
     def _show_ultrasound(self, console: Console, found: UltrasoundResult) -> None:
         table = Table(title=f"Ultrasound at {found.hospital}", title_justify="left", show_header=False)
@@ -169,6 +186,18 @@ class DemoReport:
         for reason, count in found.kept_back.items():
             table.add_row(f"in quarantine: {reason}", str(count))
         table.add_row(f"versions of dataset {found.dataset_id}", ", ".join(map(str, found.versions)))
+        console.print(table)
+
+    def _show_records(self, console: Console, found: RecordsResult) -> None:
+        table = Table(
+            title=f"A patient of {found.hospital} withdrew", title_justify="left", show_header=False
+        )
+        table.add_row("resources removed from the vault", str(found.resources))
+        table.add_row(
+            f"versions of dataset {found.dataset_id}, with and without", ", ".join(map(str, found.versions))
+        )
+        table.add_row("places that hold nothing since, by the proof of erasure", str(found.erased))
+        table.add_row("models that had learned from the record", ", ".join(found.models) or "none")
         console.print(table)
 
     def _show_payments(self, console: Console) -> None:

@@ -27,6 +27,7 @@ from protocol.devnet.deploy import HOLDERS
 from protocol.errors import DevnetError
 from protocol.node.policy import Policy
 from protocol.spec import JobSpec
+from protocol.vault.store import folder_of
 
 GAS_MONEY_WEI = 10**18
 STOP_SECONDS = 20
@@ -45,7 +46,7 @@ class HospitalActor:
     admin: Signer
     operator: Signer
     funds: Funds
-    dataset: Dataset
+    dataset: Dataset | None = None
     hospital_id: int = 0
     consent_id: int = 0
     process: subprocess.Popen[bytes] | None = None
@@ -92,19 +93,17 @@ class Stage:
             self.devnet.fund(address)
         return self.devnet.accounts.keystore.unlock(name, self.devnet.accounts.password)
 
-    def hospital(self, records: HospitalRecords, open_dataset: Callable[[Path], Dataset]) -> HospitalActor:
-        """A hospital with its accounts, home and dataset."""
-        home = self.home / "hospitals" / records.name
+    def hospital(self, records: HospitalRecords) -> HospitalActor:
+        """A hospital with its accounts and home; it has no dataset yet."""
         return HospitalActor(
             name=records.name,
-            home=home,
+            home=self.home / "hospitals" / records.name,
             records=records,
             admin=self.account(f"{records.name}-admin"),
             operator=self.account(f"{records.name}-operator"),
             funds=Funds(
                 *(self.address(f"{records.name}-{fund}") for fund in ("payout", "caregivers", "patients"))
             ),
-            dataset=open_dataset(home / "datasets"),
         )
 
     def passed(self, calls: list[Call], description: str) -> None:
@@ -132,7 +131,13 @@ class Stage:
             "node.log",
             *("node", "run", "--account", f"{actor.name}-operator", "--until-idle"),
             *("--policy", str(actor.home / "policy.json")),
+            *self._vault_of(actor),
         )
+
+    def _vault_of(self, actor: HospitalActor) -> list[str]:
+        """What opens the hospital's vault, where its dataset is sealed in one."""
+        sealed = folder_of(actor.home).exists()
+        return ["--vault-password-file", str(self.devnet.accounts.password_file)] if sealed else []
 
     def start_gateway(self, actor: HospitalActor) -> dict[str, Any]:
         """Starts a hospital's gateway on a free port; what it says of itself once it listens."""

@@ -7,7 +7,6 @@ admitted stay admitted, data that is registered stays registered, and another jo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from protocol.client import create_model, propose_job, pull_state, register_data
 from protocol.content.cid import to_cid
 from protocol.content.vectors import VectorRef
 from protocol.data.dataset import Dataset
-from protocol.data.splits import HELD_OUT, HospitalRecords
+from protocol.data.splits import HELD_OUT
 from protocol.demo.data import DemoData
 from protocol.demo.figures import Claims, Outcome, figures
 from protocol.demo.report import TOKEN_UNIT, DemoReport
@@ -90,18 +89,18 @@ class Demo:
             self._line(f"{checked.count()} checks: {'all hold' if checked.holds else 'not all hold'}")
             self._predict(outcome)
             report = figures(self.stage, self.data, self.hospitals, outcome, claims, checked)
-            actor = self.hospitals[0]
-            report.ultrasound = UltrasoundAct(
-                self.stage, actor, self.out, self._step, self._line, self._consent_for
-            ).run()
+            self._second_act(outcome, report)
         report.seconds = time.monotonic() - started
         return report
 
+    def _second_act(self, outcome: Outcome, report: DemoReport) -> None:  # noqa: ARG002
+        report.ultrasound = UltrasoundAct(
+            self.stage, self.hospitals[0], self.out, self._step, self._line, self._consent_for
+        ).run()
+
     def _admit(self) -> None:
         self.researcher = self.stage.account("researcher")
-        self.hospitals = [
-            self.stage.hospital(records, self._dataset(records)) for records in self.data.hospitals
-        ]
+        self.hospitals = [self.stage.hospital(records) for records in self.data.hospitals]
         registry = Hospitals(self.chain)
         new = [actor for actor in self.hospitals if registry.role_of(actor.admin.address)[1] == Role.NONE]
         if new:
@@ -131,20 +130,16 @@ class Demo:
                 deposit(chain, actor.hospital_id, missing)
         self._line(f"each deposits a bond of {amount / 10**token.decimals:,g} {token.symbol}")
 
-    def _dataset(self, records: HospitalRecords) -> Callable[[Path], Dataset]:
-        """How this hospital's dataset folder is opened, or made from its records the first time."""
-
-        def opened(folder: Path) -> Dataset:
-            place = folder / self.data.name
-            if place.exists():
-                return Dataset.open(place)
-            return Dataset.create(place, self.data.schema, records.records, records.splits)
-
-        return opened
+    def _dataset(self, actor: HospitalActor) -> Dataset:
+        """A hospital's dataset, made from its records the first time."""
+        place = actor.home / "datasets" / self.data.name
+        if place.exists():
+            return Dataset.open(place)
+        return Dataset.create(place, self.data.schema, actor.records.records, actor.records.splits)
 
     def _register(self) -> None:
         for actor in self.hospitals:
-            dataset = actor.dataset
+            actor.dataset = dataset = self._dataset(actor)
             if dataset.dataset_id is None:
                 register_dataset(self.chain.with_signer(actor.operator), self.ipfs, dataset)
             self._line(

@@ -16,7 +16,6 @@ from protocol.content.ipfs import Ipfs
 from protocol.content.spool import Spool
 from protocol.content.unhurried import Unhurried
 from protocol.content.vectors import VectorRef
-from protocol.data.dataset import Dataset
 from protocol.errors import AdmissionRefused, JobKeyError, NodeError, Refused
 from protocol.learning import zoo
 from protocol.learning.masks import JobKey
@@ -32,7 +31,7 @@ from protocol.node.watch import ChainWatch
 from protocol.node.worker import JobWorker
 from protocol.proposal import differences
 from protocol.spec import JobSpec
-from protocol.vault.images import ImageDataset, opened
+from protocol.vault.images import HospitalDataset, opened
 
 if TYPE_CHECKING:
     from protocol.vault.store import Vault
@@ -123,7 +122,7 @@ class Joining:
             )
         return VectorRef(base.cid, base.root)
 
-    def _dataset_for(self, spec: JobSpec, place: Participant | None) -> Dataset | ImageDataset:
+    def _dataset_for(self, spec: JobSpec, place: Participant | None) -> HospitalDataset:
         """This hospital's dataset with the spec's schema: its newest version, or the one pinned at enrolment."""
         for manifest in sorted((self.home / "datasets").glob("*/manifest.json")):
             dataset = opened(manifest.parent, vault=self.vault)
@@ -131,10 +130,10 @@ class Joining:
                 continue
             if place is not None and dataset.dataset_id != place.dataset_id:
                 continue
-            if isinstance(dataset, ImageDataset) and self.vault is None:
+            if dataset.needs_vault and self.vault is None:
                 raise AdmissionRefused(
-                    f"{dataset.folder.name} has the schema that the job asks for, but it is of images, and the vault"
-                    " that holds them is closed.",
+                    f"{dataset.folder.name} has the schema that the job asks for, but its records are sealed, and"
+                    " the vault that holds them is closed.",
                     "Start the node with --vault-password-file, or set SALUS_VAULT_PASSWORD_FILE.",
                 )
             return dataset if place is None else self._pinned_version(dataset, place)
@@ -143,7 +142,7 @@ class Joining:
             "Register one with `salus dataset register`, made with the schema of the spec.",
         )
 
-    def _pinned_version(self, dataset: Dataset | ImageDataset, place: Participant) -> Dataset | ImageDataset:
+    def _pinned_version(self, dataset: HospitalDataset, place: Participant) -> HospitalDataset:
         """The version that the chain pinned when this hospital enrolled, however many were appended since."""
         root = Datasets(self.chain).versions(place.dataset_id)[place.dataset_version - 1].version.root
         for number in range(dataset.version, 0, -1):
@@ -155,7 +154,7 @@ class Joining:
             "Restore the folder from a back-up: the job pinned that version when this hospital enrolled.",
         )
 
-    def _enrol(self, job_id: int, job: Job, spec: JobSpec, dataset: Dataset | ImageDataset) -> None:
+    def _enrol(self, job_id: int, job: Job, spec: JobSpec, dataset: HospitalDataset) -> None:
         """Enrols with the first of this hospital's consents for the dataset that allows the job."""
         version = Datasets(self.chain).version_with_root(dataset.dataset_id, dataset.root)
         consents, budget = Consents(self.chain), PrivacyBudget.of(self.chain, spec, dataset)

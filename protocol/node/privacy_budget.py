@@ -7,21 +7,20 @@ import numpy as np
 from protocol.chain.client import Chain
 from protocol.chain.consents import Consents
 from protocol.chain.jobs import Participant
-from protocol.data.dataset import Dataset
 from protocol.data.splits import TRAIN
 from protocol.errors import AdmissionRefused, BudgetSpent, LearningError
 from protocol.learning.context import RoundContext
 from protocol.learning.privacy import MICRO, spending
 from protocol.node.epsilon_ledger import EpsilonLedger, Training
 from protocol.spec import DpSpec, JobSpec
-from protocol.vault.images import ImageDataset
+from protocol.vault.images import HospitalDataset
 
 
 class PrivacyBudget:
     """The budget of ``dataset`` in a job whose spec has ``dp``. ``patients``: int[n], the training records' patients
     where the unit is the patient, else None. Raises AdmissionRefused where the dataset cannot tell patients apart."""
 
-    def __init__(self, chain: Chain, spec: JobSpec, dp: DpSpec, dataset: Dataset | ImageDataset) -> None:
+    def __init__(self, chain: Chain, spec: JobSpec, dp: DpSpec, dataset: HospitalDataset) -> None:
         self.consents, self.spec, self.dp, self.dataset = Consents(chain), spec, dp, dataset
         self.ledger = EpsilonLedger(dataset.folder)
         self.patients: np.ndarray | None = None
@@ -36,7 +35,7 @@ class PrivacyBudget:
             self.units = len(np.unique(self.patients))
 
     @classmethod
-    def of(cls, chain: Chain, spec: JobSpec, dataset: Dataset | ImageDataset) -> PrivacyBudget | None:
+    def of(cls, chain: Chain, spec: JobSpec, dataset: HospitalDataset) -> PrivacyBudget | None:
         """None for a job without differential privacy."""
         return cls(chain, spec, spec.privacy.dp, dataset) if spec.privacy.dp else None
 

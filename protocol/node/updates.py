@@ -9,7 +9,6 @@ import numpy as np
 
 from protocol.chain.client import Chain
 from protocol.content import vectors
-from protocol.data.dataset import Dataset
 from protocol.data.splits import TRAIN
 from protocol.errors import JobKeyError
 from protocol.learning import train, zoo
@@ -20,7 +19,7 @@ from protocol.node.journal import Journal
 from protocol.node.privacy_budget import PrivacyBudget
 from protocol.record import Attempt, JobRecord
 from protocol.spec import JobSpec
-from protocol.vault.images import ImageDataset
+from protocol.vault.images import HospitalDataset
 
 # What a hospital's own training showed it: loss and seconds, for its own eyes.
 Note = Callable[[float | None, float], None]
@@ -47,7 +46,7 @@ class Updates:
         hospital_id: int,
         job_id: int,
         spec: JobSpec,
-        dataset: Dataset | ImageDataset,
+        dataset: HospitalDataset,
         max_round_seconds: float,
         key: JobKey | None = None,
         barred: str = "",

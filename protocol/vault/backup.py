@@ -16,7 +16,6 @@ import re
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,7 +25,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from protocol.errors import AccountError, VaultError
 from protocol.vault import disk
 from protocol.vault.key import SALT_BYTES, scrypt_key
-from protocol.vault.store import KEY, LABELS, LOG, PSEUDONYMS, WITHDRAWN, Vault, folder_of
+from protocol.vault.records import Records
+from protocol.vault.store import KEY, LABELS, LOG, PSEUDONYMS, RECORDS, WITHDRAWN, Vault, folder_of
 
 _MAGIC = b"SALUS-VAULT-BACKUP-1\n"
 _NONCE_BYTES = 7
@@ -36,6 +36,7 @@ _PIECE_BYTES = 1 << 20
 _TAG_BYTES = 16
 _NAME = re.compile(
     r"key\.json|access\.log|(labels|pseudonyms|withdrawn)\.sealed|pending/[0-9.]{1,64}\.sealed|batches/[0-9]{6,}\.parquet"
+    r"|records/(manifest\.sealed|[0-9]{6,}-[0-9a-f]{16}\.parquet)"
 )
 
 
@@ -57,8 +58,15 @@ def backup(vault: Vault, target: Path, password: str) -> int:
             with os.fdopen(descriptor, "wb") as file:
                 with _Sealing(file, password) as sealing, tarfile.open(fileobj=sealing, mode="w|") as archive:
                     _put(archive, KEY, io.BytesIO(key), len(key))
-                    for path in _files(vault.folder):
-                        count += _put_file(archive, path, path.relative_to(vault.folder).as_posix())
+                    # What is flushed meanwhile is in a batch by the time that these are listed; who withdrew is known
+                    # last of all.
+                    count += _put_files(archive, vault.folder, "pending/*", "batches/*")
+                    with Records(vault).as_they_are() as found:
+                        for name, content in found.items():
+                            size = os.fstat(content.fileno()).st_size
+                            _put(archive, f"{RECORDS}/{name}", content, size)
+                            count += 1
+                    count += _put_files(archive, vault.folder, LABELS, PSEUDONYMS, WITHDRAWN, LOG)
                 file.flush()
                 os.fsync(file.fileno())
             os.link(part, target)
@@ -88,11 +96,11 @@ def restore(source: Path, password: str, home: Path) -> Vault:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         part = Path(tempfile.mkdtemp(dir=home, prefix=".vault-"))
         try:
-            for name in ("pending", "batches"):
+            for name in ("pending", "batches", RECORDS):
                 (part / name).mkdir(mode=0o700)
             with source.open("rb") as file:
                 _extract(_Opening(file, source, password), source, part)
-            for each in (part / "pending", part / "batches", part):
+            for each in (part / "pending", part / "batches", part / RECORDS, part):
                 disk.sync(each)
             part.rename(folder)
             disk.sync(home)
@@ -103,12 +111,14 @@ def restore(source: Path, password: str, home: Path) -> Vault:
     return vault
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    # What is flushed meanwhile is in a batch by the time that these are listed; who withdrew is known last of all.
-    for pattern in ("pending/*", "batches/*", LABELS, PSEUDONYMS, WITHDRAWN, LOG):
+def _put_files(archive: tarfile.TarFile, folder: Path, *patterns: str) -> int:
+    """How many there were."""
+    count = 0
+    for pattern in patterns:
         for path in sorted(folder.glob(pattern)):
-            if _NAME.fullmatch(path.relative_to(folder).as_posix()):
-                yield path
+            name = path.relative_to(folder).as_posix()
+            count += bool(_NAME.fullmatch(name)) and _put_file(archive, path, name)
+    return count
 
 
 def _put_file(archive: tarfile.TarFile, path: Path, name: str) -> bool:

@@ -18,16 +18,16 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow.parquet import encryption
 
 from protocol.content import canonical
 from protocol.errors import InvalidInput, VaultError
-from protocol.vault import disk
+from protocol.vault import disk, parquet
 from protocol.vault.sealed import Sealer
 
 log = logging.getLogger(__name__)
@@ -46,10 +46,9 @@ SCHEMA = pa.schema(
 )  # fmt: skip
 INDEX_COLUMNS = [name for name in SCHEMA.names if name != "content"]
 _SIGNATURES = b"salus/signatures"
-_RESTORE = "Restore it from a back-up."
 _GROUP_BYTES, _GROUP_ROWS = 4 << 20, 256
-#: Row groups are numbered with 15 bits in encrypted files.
-MAX_ROWS = 2**15 - 1
+#: One row group each at worst.
+MAX_ROWS = parquet.MAX_GROUPS
 
 
 @dataclass(frozen=True)
@@ -168,46 +167,24 @@ class Batches:
             check_digest(content, digests[uid], path)
             count += 1
         if count != len(found):
-            raise VaultError(f"{path} holds {count} files for {len(found)} rows.", _RESTORE)
+            raise VaultError(f"{path} holds {count} files for {len(found)} rows.", parquet.RESTORE)
         for device, signature in self.signatures(number).items():
             own = (bytes.fromhex(each["sha256"]) for each in found if each["device"] == device)
             if json.loads(signature.message)["digest"] != digest_of(own):
-                raise VaultError(f"{path}: what a device signed is not what is there.", _RESTORE)
+                raise VaultError(f"{path}: what a device signed is not what is there.", parquet.RESTORE)
         return count
 
     @contextmanager
     def _writer(self, number: int) -> Iterator[pq.ParquetWriter]:
-        path = self.path(number)
-        part = path.with_name(f".{path.name}.part")
-        part.unlink(missing_ok=True)
-        properties = encryption.create_encryption_properties(
-            self._key(number), aad_prefix=path.name.encode(), store_aad_prefix=False
-        )
-        try:
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                # Statistics of the content would hold whole files.
-                with pq.ParquetWriter(
-                    file, SCHEMA, encryption_properties=properties, compression="zstd", compression_level=1,
-                    use_dictionary=False, write_statistics=False,
-                ) as writer:  # fmt: skip
-                    yield writer
-                file.flush()
-                os.fsync(file.fileno())
-            # Before the change: who sees the mark of before has not seen the change either.
-            (self.folder / "changes").write_bytes(os.urandom(16))
-            part.replace(path)
-            disk.sync(self.folder)
-        finally:
-            part.unlink(missing_ok=True)
+        # Before the change: who sees the mark of before has not seen the change either.
+        mark = partial((self.folder / "changes").write_bytes, os.urandom(16))
+        with parquet.writing(self.path(number), SCHEMA, self._key(number), ready=mark) as writer:
+            yield writer
 
     @contextmanager
     def _opened(self, number: int) -> Iterator[pq.ParquetFile]:
         path = self.path(number)
-        properties = encryption.create_decryption_properties(self._key(number), aad_prefix=path.name.encode())
-        with _intact(path), pq.ParquetFile(path, decryption_properties=properties) as file:
-            if file.schema_arrow != SCHEMA:
-                raise VaultError(f"{path} has other columns than a batch.", _RESTORE)
+        with parquet.intact(path), parquet.open_file(path, SCHEMA, self._key(number)) as file:
             yield file
 
     def _read(self, file: pq.ParquetFile, group: int | None, columns: list[str]) -> pa.Table:
@@ -217,17 +194,6 @@ class Batches:
 
     def _key(self, number: int) -> bytes:
         return self._sealer.derive(f"vault/batch/{number}")
-
-
-@contextmanager
-def _intact(path: Path) -> Iterator[None]:
-    """Turns what pyarrow says of a damaged file into VaultError."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise VaultError(f"{path} does not open: it was altered.", _RESTORE) from error
 
 
 def _grouped(records: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
@@ -251,7 +217,7 @@ def digest_of(digests: Iterable[bytes]) -> str:
 def check_digest(content: bytes, sha256: str, path: Path) -> None:
     """Raises VaultError when a file (in ``path``) has another SHA-256 (hexadecimal)."""
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise VaultError(f"{path} holds a file that is not as it was.", _RESTORE)
+        raise VaultError(f"{path} holds a file that is not as it was.", parquet.RESTORE)
 
 
 def _signed(number: int, digests: Mapping[str, list[bytes]], sign: Sign | None) -> dict[str, Signature]:

@@ -17,17 +17,15 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from filelock import FileLock
 
 from protocol.content import canonical, merkle
 from protocol.content.cid import digest_of, to_cid
@@ -38,9 +36,10 @@ from protocol.data.images import ImageSchema
 from protocol.data.splits import MIN_RECORDS
 from protocol.data.versions import MANIFEST, RESTORE, Versioned, read_json, read_manifest, unwritten
 from protocol.errors import DataError, SalusError, VaultError
-from protocol.vault import disk, members
+from protocol.vault import disk, folders, members, stored_records
 from protocol.vault.members import Member, Place
 from protocol.vault.next_version import NextVersion, patients_of, write_manifest
+from protocol.vault.record_dataset import RecordDataset
 
 if TYPE_CHECKING:
     from protocol.imaging.text import TextFinder
@@ -55,12 +54,13 @@ HELD_OUT_SHARE = 0.34
 _said: set[str] = set()
 
 
-def opened(
-    folder: Path, version: int | None = None, vault: Vault | None = None
-) -> tabular.Dataset | ImageDataset:
+def opened(folder: Path, version: int | None = None, vault: Vault | None = None) -> HospitalDataset:
     """The dataset in a folder, of whichever kind. Raises `DataError` as its `open` does."""
-    if read_json(folder / MANIFEST).get("format") == FORMAT:
+    form = read_json(folder / MANIFEST).get("format")
+    if form == FORMAT:
         return ImageDataset.open(folder, version, vault=vault)
+    if form == stored_records.FORMAT:
+        return RecordDataset.open(folder, version, vault=vault)
     return tabular.Dataset.open(folder, version)
 
 
@@ -85,6 +85,8 @@ def datasets_in(
 
 class ImageDataset(Versioned):
     """One version of a dataset folder. Get one with `create` or `open`."""
+
+    needs_vault: ClassVar[bool] = True
 
     def __init__(self, folder: Path, manifest: dict[str, Any], version: int, vault: Vault | None) -> None:
         super().__init__(folder, manifest, version)
@@ -123,7 +125,7 @@ class ImageDataset(Versioned):
         part: Path | None = None
         try:
             folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _sweep(folder)
+            folders.sweep(folder)
             part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
             for name in ("members", "evidence"):
                 (part / name).mkdir(mode=0o700)
@@ -204,7 +206,7 @@ class ImageDataset(Versioned):
 
     def remember_id(self, dataset_id: int) -> None:
         """Notes the id that the registry gave."""
-        with _locked(self.folder):
+        with folders.locked(self.folder):
             self._manifest = read_json(self.folder / MANIFEST)
             manifest = self._with_id(dataset_id)
             try:
@@ -361,7 +363,7 @@ class ImageDataset(Versioned):
     def _writing(self, vault: Vault, finder: TextFinder | None) -> Iterator[NextVersion]:
         """The latest version, to be changed by one process at a time. What a crash left behind goes before and after,
         the salts of withdrawn members among it."""
-        with _locked(self.folder):
+        with folders.locked(self.folder):
             try:
                 work = NextVersion(self.folder, read_json(self.folder / MANIFEST), self.schema, vault, finder)
                 work.tidy()
@@ -370,14 +372,5 @@ class ImageDataset(Versioned):
                 raise unwritten(self.folder, error) from error
 
 
-def _sweep(folder: Path) -> None:
-    """Removes what a killed `create` of this folder left."""
-    # Eight characters are what tempfile adds.
-    left = re.compile(rf"\.{re.escape(folder.name)}-[a-z0-9_]{{8}}")
-    for path in folder.parent.iterdir():
-        if left.fullmatch(path.name):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _locked(folder: Path) -> FileLock:
-    return FileLock(folder / ".lock", mode=0o600)
+#: A folder's dataset: of a table, of images, or of records that grow and shrink.
+HospitalDataset = tabular.Dataset | ImageDataset | RecordDataset

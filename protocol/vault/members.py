@@ -1,18 +1,11 @@
-"""Members of an image dataset: how each becomes a leaf, and how their files rest.
+"""Members of an image dataset, each a record {"sha256": of the DICOM file, in hex, "label": its label}, and how their
+files rest. `leaves` says how a record becomes a leaf.
 
-    record        = {"sha256": of the DICOM file, in hex, "label": its label}
-    record digest = sha256("salus/record" || salt || canonical JSON of the record)
-    leaf          = sha256(0x00 || uint32be(index) || uint8(split) || record digest)
-    empty leaf    = sha256(0x00 || "salus/withdrawn")
-    root          = sha256(0x02 || uint32be(leaves) || Merkle root of the leaves)
-
-The root binds how many leaves there are, not each leaf: so m more cost O(m log n) hashes. Files of members are sealed
-under the vault's key; each version adds one.
+Files of members are sealed under the vault's key; each version adds one.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 from collections.abc import Sequence
@@ -21,22 +14,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from protocol.content import merkle
-from protocol.data.dataset import SALT_BYTES, RecordProof, record_digest
-from protocol.data.splits import HELD_OUT, TRAIN
+from protocol.data.dataset import record_digest
 from protocol.data.versions import RESTORE
 from protocol.errors import DataError
 from protocol.vault import disk
 from protocol.vault.kept import Kept
+from protocol.vault.leaves import EMPTY_LEAF, MAX_LEAVES, ROOT_TAG, leaf, root_over, verify_record
 from protocol.vault.sealed import Sealer
 
 if TYPE_CHECKING:
     from protocol.vault.store import Vault
 
+__all__ = [
+    "EMPTY_LEAF", "MAX_LEAVES", "ROOT_TAG", "Lost", "Member", "Place", "leaf", "leaves", "read", "root_of", "root_over",
+    "verify_record", "withdrawn", "write",
+]  # fmt: skip
+
 FOLDER, WITHDRAWN = "members", "withdrawn.sealed"
-ROOT_TAG = b"\x02"
-#: In the place of a withdrawn member, in every dataset the same.
-EMPTY_LEAF = hashlib.sha256(merkle.LEAF_TAG + b"salus/withdrawn").digest()
-MAX_LEAVES = 2**32 - 1
 
 
 class Lost(DataError):
@@ -65,27 +59,6 @@ class Member:
 
 #: What stands at an index: a member, or the number of the version that withdrew it.
 Place = Member | int
-
-
-def leaf(index: int, split: int, digest: bytes) -> bytes:
-    """The leaf of record `index`."""
-    return hashlib.sha256(merkle.LEAF_TAG + index.to_bytes(4, "big") + bytes([split]) + digest).digest()
-
-
-def verify_record(root: bytes, proof: RecordProof) -> bool:
-    """Whether the record of a proof is in the version of an image dataset with this root, at its index and split."""
-    if proof.split not in (TRAIN, HELD_OUT) or len(proof.salt) != SALT_BYTES:
-        return False
-    if not 0 <= proof.index < proof.count <= MAX_LEAVES:
-        return False
-    own = leaf(proof.index, proof.split, record_digest(proof.salt, proof.record))
-    *siblings, top = proof.siblings or [b""]
-    return root_over(proof.count, top) == root and merkle.verify(top, own, proof.index, proof.count, siblings)
-
-
-def root_over(count: int, top: bytes) -> bytes:
-    """The root of a version, over the Merkle root of its leaves."""
-    return hashlib.sha256(ROOT_TAG + count.to_bytes(4, "big") + top).digest()
 
 
 def leaves(places: Sequence[Place]) -> list[bytes]:

@@ -3,8 +3,9 @@
     key.json            the key, which a password opens: `key`
     pending/            instances that wait for their batch: `pending`
     batches/            encrypted Parquet files: `batches`
+    records/            de-identified FHIR resources, in encrypted Parquet files of their own: `records`
     labels.sealed       {uid: label}
-    withdrawn.sealed    {pseudonym: [uid]} of patients who withdrew: nothing of theirs comes in again
+    withdrawn.sealed    {pseudonym: [uid]} of patients who withdrew: nothing of theirs comes in again, image or record
     pseudonyms.sealed   {"check": hex}, which tells the secret that all pseudonyms are of from others
     damaged/            pending files that do not open
     access.log          one JSON object a line: time, action, counts; nothing of a patient
@@ -18,7 +19,7 @@ import hmac
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -41,6 +42,7 @@ __all__ = ["Instance", "Pending", "Row", "Vault", "folder_of"]
 
 KEY = "key.json"
 LOG = "access.log"
+RECORDS = "records"
 LABELS, WITHDRAWN, PSEUDONYMS = "labels.sealed", "withdrawn.sealed", "pseudonyms.sealed"
 #: A flush of a large batch by another process may take minutes.
 _PATIENCE_SECONDS = 600
@@ -109,7 +111,10 @@ class Vault:
     def is_unused(self) -> bool:
         """Whether nothing was ever in it, so that no pseudonym is known yet."""
         kept = (self._pseudonyms, self._labels, self._withdrawn)
-        return not (any(each.value for each in kept) or self._batches.states() or self._pending.uids())
+        records = any((self.folder / RECORDS).glob("*.sealed"))
+        return not (
+            any(each.value for each in kept) or self._batches.states() or self._pending.uids() or records
+        )
 
     def add(self, instance: Instance) -> bool:
         """Keeps an instance: it is on the disk when this returns. False when the very same is here already.
@@ -238,6 +243,17 @@ class Vault:
         """Whether a pseudonym has withdrawn."""
         return patient in self._withdrawn.value
 
+    def refuse(self, patients: Collection[str]) -> None:
+        """From now on nothing of these pseudonyms comes in, image or record, and nobody is given what is here; it goes
+        with `withdraw` here and in `Records`. Raises VaultError."""
+        if new := {patient: [] for patient in patients if not self.withdrawn(patient)}:
+            with self.writing():
+                self._withdrawn.value = {**new, **self._withdrawn.value}
+
+    def refused(self) -> Collection[str]:
+        """All pseudonyms that have withdrawn."""
+        return self._withdrawn.value.keys()
+
     def batches(self) -> list[int]:
         """Numbers of all batches."""
         return list(self._batches.states())
@@ -247,8 +263,10 @@ class Vault:
         return self._batches.signatures(batch)
 
     def verify(self) -> int:
-        """Reads everything, and checks each file against its SHA-256; how many instances there are. Raises VaultError
-        for the first that is not as it was."""
+        """Reads everything, and checks each file and each record against its SHA-256; how many instances there are.
+        Raises VaultError for the first that is not as it was."""
+        from protocol.vault.records import Records
+
         self._index.refresh()
         self.log("verify")
         count = 0
@@ -261,6 +279,7 @@ class Vault:
                 check_digest(content, head["sha256"], self._pending.folder)
                 count += self._waits(head)
         _ = self._labels.value, self._withdrawn.value, self._pseudonyms.value
+        Records(self).verify()
         return count
 
     def sealed_key(self, password: str) -> bytes:

@@ -9,8 +9,10 @@ and whoever uses the tree says which count is meant: nodes beyond it are as good
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from protocol.content import merkle
@@ -30,35 +32,62 @@ class GrowingTree:
         """Puts leaves (32 bytes each) after the first `count`; whatever was there is overwritten. They are on the disk
         when this returns; until then `count` leaves are as they were, and it can be done again. O(leaves + log count).
         Raises VaultError."""
-        if count < 0 or any(len(leaf) != HASH_BYTES for leaf in leaves):
-            raise InvalidInput(f"Leaves have {HASH_BYTES} bytes each.")
+        with self.appending(count) as put:
+            put(leaves)
+
+    @contextmanager
+    def appending(self, count: int) -> Iterator[Callable[[Sequence[bytes]], None]]:
+        """As `append`, for leaves that come in pieces: gives what takes them, piece by piece, and has all of them on
+        the disk when the block ends. Memory is of the size of a piece."""
+        if count < 0:
+            raise InvalidInput("Leaves come after none or more.")
+        written = count
+
+        def put(leaves: Sequence[bytes]) -> None:
+            nonlocal written
+            if any(len(leaf) != HASH_BYTES for leaf in leaves):
+                raise InvalidInput(f"Leaves have {HASH_BYTES} bytes each.")
+            level, first, nodes = 0, written, list(leaves)
+            written += len(nodes)
+            with disk.writing(str(self.folder)):
+                while nodes:
+                    self._write(level, first, nodes)
+                    if first & 1:
+                        nodes.insert(0, self._stored(level, first - 1))
+                    nodes, level, first = level_above(nodes), level + 1, first >> 1
+
         with disk.writing(str(self.folder)):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            level, first, nodes = 0, count, list(leaves)
-            while nodes:
-                self._write(level, first, nodes)
-                if first & 1:
-                    nodes.insert(0, self._stored(level, first - 1))
-                pairs = iter(nodes)
-                nodes = [merkle.root((left, right)) for left, right in zip(pairs, pairs, strict=False)]
-                level, first = level + 1, first >> 1
+        yield put
+        with disk.writing(str(self.folder)):
+            if written > count:
+                self._settle(written.bit_length())
             disk.sync(self.folder)
 
     def replace(self, count: int, index: int, leaf: bytes) -> None:
         """Puts another leaf in the place of one of `count`, the latest. O(log count). After a crash half-way the root
         is neither the old nor the new one: done again, it is the new one. Raises InvalidInput, VaultError."""
-        _check(count, index)
-        if len(leaf) != HASH_BYTES:
-            raise InvalidInput(f"A leaf has {HASH_BYTES} bytes, not {len(leaf)}.")
+        self.replace_all(count, {index: leaf})
+
+    def replace_all(self, count: int, leaves: Mapping[int, bytes]) -> None:
+        """As `replace`, for several leaves by index. O(leaves x log count)."""
+        for index, leaf in leaves.items():
+            _check(count, index)
+            if len(leaf) != HASH_BYTES:
+                raise InvalidInput(f"A leaf has {HASH_BYTES} bytes, not {len(leaf)}.")
         with disk.writing(str(self.folder)):
-            level, place, changed = 0, index, leaf
-            while place < count >> level:
-                self._write(level, place, [changed])
-                if (place | 1) >= count >> level:
-                    return
-                sibling = self._stored(level, place ^ 1)
-                changed = merkle.root((sibling, changed) if place & 1 else (changed, sibling))
-                level, place = level + 1, place >> 1
+            level, changed = 0, dict(leaves)
+            while changed:
+                for place, node in changed.items():
+                    self._write(level, place, [node])
+                above: dict[int, bytes] = {}
+                for place, node in changed.items():
+                    # The last node of a level may have no sibling yet; what is above it is put together when asked for.
+                    if (place | 1) < count >> level and place >> 1 not in above:
+                        sibling = changed.get(place ^ 1) or self._stored(level, place ^ 1)
+                        [above[place >> 1]] = level_above([sibling, node] if place & 1 else [node, sibling])
+                changed, level = above, level + 1
+            self._settle(level)
 
     def leaf(self, index: int) -> bytes:
         """The leaf of a number. Raises VaultError when there is none."""
@@ -90,7 +119,7 @@ class GrowingTree:
             # The last node has a sibling to its left, or moves up alone.
             width = _width(count, level)
             if not width & 1:
-                last = merkle.root((self._stored(level, width - 2), last))
+                [last] = level_above([self._stored(level, width - 2), last])
             edge.append(last)
         return edge
 
@@ -120,11 +149,55 @@ class GrowingTree:
                 )
             file.seek(first * HASH_BYTES)
             file.write(b"".join(nodes))
-            file.flush()
-            os.fsync(file.fileno())
+
+    def _settle(self, levels: int) -> None:
+        """Puts level files on the disk itself: once, however many pieces were written."""
+        for level in range(levels):
+            descriptor = os.open(self._path(level), os.O_RDWR)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def _path(self, level: int) -> Path:
         return self.folder / f"{level:02d}"
+
+
+class RunningRoot:
+    """The Merkle root of leaves that come in pieces; of them a node a level is kept."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._waiting: list[bytes | None] = []
+
+    def add(self, leaves: Sequence[bytes]) -> None:
+        """The next leaves (32 bytes each)."""
+        self.count += len(leaves)
+        level, nodes = 0, list(leaves)
+        while nodes:
+            if level == len(self._waiting):
+                self._waiting.append(None)
+            if (left := self._waiting[level]) is not None:
+                nodes.insert(0, left)
+            self._waiting[level] = nodes[-1] if len(nodes) & 1 else None
+            nodes, level = level_above(nodes), level + 1
+
+    @property
+    def top(self) -> bytes:
+        """The root (32 bytes), as `merkle.root` gives it. Raises InvalidInput for no leaves."""
+        found = None
+        for node in self._waiting:
+            if node is not None:
+                found = node if found is None else level_above([node, found])[0]
+        if found is None:
+            raise InvalidInput("A Merkle tree needs at least one leaf.")
+        return found
+
+
+def level_above(nodes: Sequence[bytes]) -> list[bytes]:
+    """The nodes above pairs of nodes; of an odd one at the end nothing."""
+    pairs, sha256, tag = iter(nodes), hashlib.sha256, merkle.NODE_TAG
+    return [sha256(tag + left + right).digest() for left, right in zip(pairs, pairs, strict=False)]
 
 
 def _width(count: int, level: int) -> int:

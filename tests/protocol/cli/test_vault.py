@@ -11,11 +11,14 @@ from click.testing import CliRunner, Result
 from protocol.cli import main
 from protocol.data.pseudonyms import Pseudonyms
 from protocol.errors import DataError, VaultError
+from protocol.fhir.resource import Clean
 from protocol.gateway.certificates import self_signed
 from protocol.gateway.service import devices_of, pseudonyms_of
 from protocol.vault import backup, key
+from protocol.vault.record_dataset import RecordDataset
+from protocol.vault.records import Records
 from protocol.vault.store import Vault
-from tests.protocol.vault import instances
+from tests.protocol.vault import instances, resources, tables
 
 PASSWORD = "correct horse"
 
@@ -197,3 +200,139 @@ def test_a_back_up_is_restored_and_checked(hospital: Hospital) -> None:
     assert len(Vault.open(home, "the back-up's").index()) == 3
     again = hospital.run("restore", target, "--password-file", own, home=home)
     assert again.exit_code == 1 and "exists already" in again.output
+
+
+# ---- records ----
+
+
+def bring(hospital: Hospital, *cleans: Clean) -> None:
+    with Records(Vault.open(hospital.home, PASSWORD)).importing() as work:
+        for each in cleans:
+            work.add(each)
+
+
+def person(
+    hospital: Hospital, logical_id: str, *identifiers: tuple[str, str], links: tuple[str, ...] = ()
+) -> Clean:
+    """A Patient resource as the import of FHIR makes it, of (system, value)."""
+    pseudonyms = hospital.pseudonyms
+    known = {pseudonyms.patient(logical_id)}
+    for system, value in identifiers:
+        known |= {pseudonyms.patient(value, system), pseudonyms.patient(value)}
+    name = pseudonyms.patient(logical_id, "fhir")
+    return resources.patient(name, *links, aliases=known)
+
+
+def of(hospital: Hospital, logical_id: str, number: int) -> Clean:
+    return resources.observation(number, hospital.pseudonyms.patient(logical_id, "fhir"))
+
+
+def left(hospital: Hospital) -> set[str]:
+    """Types and places of what is left, by the patients' pseudonyms."""
+    return {each.patient for each in Records(Vault.open(hospital.home, PASSWORD)).scan()}
+
+
+def test_status_counts_and_checks_records(hospital: Hospital) -> None:
+    assert hospital.said("status")["records"] == {"resources": 0, "patients": 0, "by_type": {}}
+    bring(hospital, person(hospital, "a"), of(hospital, "a", 1), of(hospital, "b", 2))
+    held = {"resources": 3, "patients": 2, "by_type": {"Observation": 2, "Patient": 1}}
+    assert hospital.said("status", "--verify")["records"] == held
+    shown = " ".join(hospital.run("status", "--verify").output.split())
+    assert "3 of 2 patients: 2 Observation, 1 Patient" in shown and "and 3 records" in shown
+    [path] = (hospital.home / "vault" / "records").glob("*.parquet")
+    path.write_bytes(path.read_bytes()[:-200])
+    result = hospital.run("status", "--verify")
+    assert result.exit_code == 1 and "was altered" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(
+    "words", [["4711"], ["4711", "--issuer", "urn:mrn"], ["a"], ["a", "--issuer", "fhir"], ["NIR-1"]]
+)
+def test_a_patient_withdraws_from_the_records_by_any_id(hospital: Hospital, words: list[str]) -> None:
+    one = person(hospital, "a", ("urn:mrn", "4711"), ("urn:nir", "NIR-1"))
+    brought = [one, of(hospital, "a", 1), of(hospital, "a", 2), person(hospital, "b"), of(hospital, "b", 3)]
+    bring(hospital, *brought)
+    for _ in range(2):
+        said = hospital.said("withdraw", *words)
+        assert (said["records"], said["instances"], said["datasets"]) == (3, 0, [])
+        assert left(hospital) == {hospital.pseudonyms.patient("b", "fhir")}
+        bring(hospital, *brought)
+    vault = Vault.open(hospital.home, PASSWORD)
+    assert vault.withdrawn(one.patient) and vault.withdrawn(hospital.pseudonyms.patient(*words[::2]))
+    log = (hospital.home / "vault" / "access.log").read_text()
+    assert one.patient not in log and "4711" not in log
+
+
+def test_images_go_under_the_id_that_was_given_and_those_under_another_are_said(hospital: Hospital) -> None:
+    hospital.fill(*range(6))
+    one = person(hospital, "a", ("urn:mrn", "HOSP-1"), ("urn:other", "HOSP-2"))
+    bring(hospital, one, of(hospital, "a", 1))
+    result = hospital.run("withdraw", "HOSP-1", "--json")
+    said = json.loads(result.stdout)
+    assert (said["instances"], said["records"], said["images_under_other_ids"]) == (2, 2, 2)
+    assert "withdraw those by that id too" in said["notices"][0]
+    said = hospital.said("withdraw", "HOSP-2")
+    assert (said["instances"], said["records"], said["images_under_other_ids"]) == (2, 2, 0)
+    assert len(hospital.said("query")["instances"]) == 2
+
+
+def test_an_id_of_two_patients_is_refused_until_it_is_said_whose_it_is(hospital: Hospital) -> None:
+    hospital.fill(1)
+    bring(hospital, person(hospital, "a", ("urn:x", "HOSP-1")), person(hospital, "b", ("urn:y", "HOSP-1")))
+    result = hospital.run("withdraw", "HOSP-1")
+    assert result.exit_code == 1 and "of 2 patients" in " ".join(result.output.split())
+    assert "--issuer" in result.output and "HOSP-1" not in result.output
+    assert len(left(hospital)) == 2 and len(hospital.said("query")["instances"]) == 1
+    assert not Vault.open(hospital.home, PASSWORD).refused(), "nothing was changed"
+    assert hospital.said("withdraw", "HOSP-1", "--issuer", "urn:x")["records"] == 1
+    assert left(hospital) == {hospital.pseudonyms.patient("b", "fhir")}
+    bring(hospital, person(hospital, "c", ("urn:y", "HOSP-1")))
+    result = hospital.run("withdraw", "HOSP-1", "--issuer", "urn:y")
+    assert result.exit_code == 1 and "--issuer fhir" in " ".join(result.output.split())
+
+
+def test_two_records_that_say_they_are_of_one_individual_are_no_two_patients(hospital: Hospital) -> None:
+    first = person(hospital, "a", ("urn:x", "HOSP-1"))
+    second = person(hospital, "b", ("urn:x", "HOSP-1"), links=(f"Patient/{first.content['id']}",))
+    bring(hospital, first, second, of(hospital, "a", 1), of(hospital, "b", 2), of(hospital, "c", 3))
+    assert hospital.said("withdraw", "HOSP-1")["records"] == 4
+    assert left(hospital) == {hospital.pseudonyms.patient("c", "fhir")}
+
+
+def test_who_withdraws_before_anything_came_is_refused_as_image_and_as_record(hospital: Hospital) -> None:
+    assert hospital.run("withdraw", "HOSP-1").exit_code == 1
+    with pytest.raises(DataError, match="withdrawn"):
+        hospital.fill(1)
+    bring(hospital, of(hospital, "a", 1), person(hospital, "a", ("urn:x", "HOSP-1")), of(hospital, "b", 2))
+    assert left(hospital) == {hospital.pseudonyms.patient("b", "fhir")}
+    assert hospital.said("withdraw", "HOSP-1")["records"] == 0, "and now it is known"
+
+
+def test_a_back_up_has_the_records_in_it(hospital: Hospital) -> None:
+    bring(hospital, person(hospital, "a"), of(hospital, "a", 1))
+    target, home = hospital.folder / "vault.backup", hospital.folder / "new"
+    own = hospital.folder / "own"
+    own.write_text("the back-up's")
+    hospital.said("backup", target, "--password-file", own)
+    said = hospital.said("restore", target, "--password-file", own, home=home)
+    assert (said["instances"], said["records"]) == (0, 2)
+
+
+def test_datasets_of_images_and_of_records_get_a_version_without_the_patient(hospital: Hospital) -> None:
+    vault = Vault.open(hospital.home, PASSWORD)
+    bring(hospital, person(hospital, "5", ("urn:mrn", "HOSP-5")), of(hospital, "5", 1))
+    rows = [(hospital.pseudonyms.patient(str(each), "fhir"), tables.record(each)) for each in range(80)]
+    made = RecordDataset.create(hospital.home / "datasets" / "cohort", tables.SCHEMA, iter(rows), vault)
+    broken = hospital.home / "datasets" / "table"
+    broken.mkdir()
+    (broken / "manifest.json").write_text('{"format": "salus/dataset/1", "versions": []}')
+    said = hospital.said("withdraw", "HOSP-5")
+    assert said["datasets"] == [
+        {"dataset": "cohort", "dataset_id": None, "version": 2, "places": said["datasets"][0]["places"]}
+    ]
+    assert len(said["datasets"][0]["places"]) == 1
+    assert (said["models"], said["records"]) == ([], 2)
+    patient = hospital.pseudonyms.patient("5", "fhir")
+    assert made.newest().held([patient]) == [] and made.newest().version == 2
+    again = hospital.said("withdraw", "HOSP-5")
+    assert (again["datasets"], again["records"]) == ([], 2)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.data.splits import HELD_OUT, patient_split, random_split
+from protocol.data.splits import HELD_OUT, patient_split, random_split, split_key
 from protocol.errors import DataError
 
 
@@ -42,3 +42,17 @@ def test_shares_of_patients_are_about_those_asked_for():
     splits = patient_split([f"P{i}" for i in range(4000)], 0.34, bytes(32))
     assert abs((splits == HELD_OUT).mean() - 0.34) < 0.03
     assert not patient_split(["P1"], 0.0, bytes(32)).any()
+
+
+@pytest.mark.parametrize("count", [20, 22, 40])
+def test_few_patients_are_drawn_until_both_sides_have_enough(count):
+    patients = [f"patient {each}" for each in range(count)]
+    for _ in range(20):
+        key = split_key(patients, 0.5)
+        assert 10 <= patient_split(patients, 0.5, key).sum() <= count - 10 and len(key) == 32
+    assert split_key(patients, 0.5) != split_key(patients, 0.5)
+
+
+@pytest.mark.parametrize(("count", "share"), [(19, 0.5), (0, 0.5), (1_000, 0.0001)])
+def test_where_no_draw_gives_enough_there_is_a_key_all_the_same(count, share):
+    assert len(split_key([str(each) for each in range(count)], share)) == 32

@@ -17,7 +17,7 @@ import pytest
 
 from protocol.data import files
 from protocol.errors import AccountError, DataError, InvalidInput, SalusError, VaultError
-from protocol.vault import batches, store
+from protocol.vault import batches, parquet, store
 from protocol.vault import key as key_module
 from protocol.vault.batches import Batches
 from protocol.vault.store import Instance, Vault, folder_of
@@ -474,7 +474,7 @@ def test_a_plain_parquet_file_is_no_batch(vault: Vault) -> None:
     filled(vault, 1)
     path = vault.folder / "batches" / "000001.parquet"
     table = pq.read_table(
-        path, decryption_properties=batches.encryption.create_decryption_properties(
+        path, decryption_properties=parquet.encryption.create_decryption_properties(
             vault._batches._key(1), aad_prefix=path.name.encode()
         ),
     )  # fmt: skip

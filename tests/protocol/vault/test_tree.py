@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from protocol.content import merkle
 from protocol.errors import InvalidInput, VaultError
-from protocol.vault.tree import GrowingTree
+from protocol.vault.tree import GrowingTree, RunningRoot
 
 
 def leaves(count: int, start: int = 0) -> list[bytes]:
@@ -63,6 +63,60 @@ def test_earlier_counts_keep_their_roots(first: int, more: int) -> None:
         tree, have = grown(Path(folder), first, more)
         for count in range(1, len(have) + 1):
             assert_same(tree, have[:count])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 20), st.lists(st.integers(0, 9), max_size=8))
+def test_leaves_that_come_in_pieces_make_the_same_tree(before: int, pieces: list[int]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        tree, have = grown(Path(folder), before)
+        with tree.appending(before) as put:
+            for size in pieces:
+                more = leaves(size, len(have))
+                put(more)
+                have += more
+        if have:
+            assert_same(tree, have)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=8).filter(any))
+def test_a_running_root_is_that_of_the_plain_tree(pieces: list[int]) -> None:
+    running, have = RunningRoot(), list[bytes]()
+    for size in pieces:
+        more = leaves(size, len(have))
+        running.add(more)
+        have += more
+        assert running.count == len(have)
+        if have:
+            assert running.top == merkle.root(have)
+
+
+def test_there_is_no_root_of_nothing() -> None:
+    with pytest.raises(InvalidInput, match="at least one leaf"):
+        _ = RunningRoot().top
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 40), st.sets(st.integers(0, 2**16), min_size=1, max_size=12))
+def test_several_are_replaced_as_one_after_the_other(count: int, numbers: set[int]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        tree, have = grown(Path(folder), count)
+        changed = {number % count: (10_000 + number).to_bytes(32, "big") for number in numbers}
+        tree.replace_all(count, changed)
+        for index, leaf in changed.items():
+            have[index] = leaf
+        assert_same(tree, have)
+
+
+def test_pieces_are_put_on_the_disk_itself_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, synced = os.fsync, []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (synced.append(descriptor), real(descriptor)))
+    with GrowingTree(tmp_path / "tree").appending(0) as put:
+        for start in range(0, 64, 4):
+            put(leaves(4, start))
+        assert synced == []
+    assert len(synced) == 7 + 1, "seven levels and their folder"
 
 
 @pytest.mark.parametrize("stop", range(6))

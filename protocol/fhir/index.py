@@ -1,0 +1,185 @@
+"""A source at a first reading: what its references can mean, who its patients are, and what must not be taken.
+
+In memory stay, of a resource, 16 bytes; of an entry with a full URL some 90 more; of a patient some 1,000; of an
+identifier of what is referred to (practitioners, organisations, places, encounters) some 250.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+
+from protocol.fhir.known import Known, Words, names_in
+from protocol.fhir.reading import Found
+from protocol.fhir.references import ID, PATIENT, Target
+from protocol.fhir.versions import R4
+
+_TYPES = sorted(R4)
+_NUMBER_OF = {name: number for number, name in enumerate(_TYPES)}
+#: Types that are referred to by identifier.
+_IDENTIFIED = frozenset(
+    {PATIENT, "Practitioner", "PractitionerRole", "Organization", "Location", "Encounter", "Device"}
+)
+_STAFF_WORDS = 200_000
+#: How many bases of full URLs a source may have: one of a server's, in truth.
+_MOST_SERVERS = 64
+SHARED = "another Patient has one of its identifiers"
+TWO = "another resource has its type and id, and another content"
+NO_ID = "it has no id that FHIR allows, and no full URL"
+
+
+@dataclass
+class Person:
+    """A patient as the source has them. ``reason``: why they and what is theirs are refused, or nothing."""
+
+    texts: tuple[str, ...]
+    born: str
+    died: str
+    identifiers: tuple[tuple[str, str], ...]
+    reason: str = ""
+
+    def known(self) -> Known:
+        """Names, numbers and day of birth, for a second look."""
+        return Known(self.texts, self.born)
+
+
+class Index:
+    """What a first reading collects. ``servers``: bases of the URLs under which its resources are known."""
+
+    def __init__(self, servers: Collection[str] = ()) -> None:
+        self.servers = {each if each.endswith("/") else f"{each}/" for each in servers}
+        self.people: dict[str, Person] = {}
+        self.staff = Words(_STAFF_WORDS)
+        self._urls: dict[int, int | Target | tuple[()]] = {}
+        self._identifiers: dict[int, Target | tuple[()]] = {}
+        self._keys, self._digests = array("q"), array("q")
+        self._conflicting: frozenset[int] = frozenset()
+        self._repeated: frozenset[int] = frozenset()
+        self._seen: set[int] = set()
+
+    # --- first reading ---
+
+    def add(self, found: Found) -> None:
+        """Adds a resource."""
+        target = target_of(found)
+        if target is None:
+            return
+        self._keys.append(hash(target))
+        self._digests.append(hash(orjson.dumps(found.resource, option=orjson.OPT_SORT_KEYS)))
+        if found.full_url:
+            self._add_url(found.full_url, target)
+        kind, resource = target[0], found.resource
+        if kind in _IDENTIFIED:
+            identifiers = _identifiers(resource)
+            for system, value in identifiers:
+                self._add_identifier(target, system, value)
+            if kind == PATIENT:
+                self._add_patient(target[1], resource, identifiers)
+        if kind == "Practitioner":
+            self.staff.add(each for name in _list(resource.get("name")) for each in names_in({"name": name}))
+
+    def finish(self) -> None:
+        """Ends the first reading: tells what comes twice, and what comes with two contents."""
+        keys, digests = np.frombuffer(self._keys, np.int64), np.frombuffer(self._digests, np.int64)
+        order = np.lexsort((digests, keys))
+        keys, digests = keys[order], digests[order]
+        same = keys[1:] == keys[:-1]
+        self._repeated = frozenset(keys[1:][same].tolist())
+        self._conflicting = frozenset(keys[1:][same & (digests[1:] != digests[:-1])].tolist())
+        self._keys, self._digests = array("q"), array("q")
+        for patient_id, person in self.people.items():
+            if not person.reason and hash((PATIENT, patient_id)) in self._conflicting:
+                person.reason = TWO
+        self._share()
+
+    def _add_url(self, url: str, target: Target) -> None:
+        kind, resource_id = target
+        entry: int | Target = _NUMBER_OF[kind] if url[-len(resource_id) :] == resource_id else target
+        if self._urls.setdefault(hash(url), entry) != entry:
+            self._urls[hash(url)] = ()
+        ending = f"{kind}/{resource_id}"
+        if url.startswith("http") and url.endswith(f"/{ending}") and len(self.servers) < _MOST_SERVERS:
+            self.servers.add(url[: -len(ending)])
+
+    def _add_identifier(self, target: Target, system: str, value: str) -> None:
+        for kind in ("", target[0]):
+            at = hash((kind, system, value))
+            other = self._identifiers.setdefault(at, target)
+            if other != target:
+                self._identifiers[at] = ()
+
+    def _add_patient(
+        self, patient_id: str, resource: dict[str, Any], identifiers: Collection[tuple[str, str]]
+    ) -> None:
+        born, died = resource.get("birthDate"), resource.get("deceasedDateTime")
+        self.people[patient_id] = Person(
+            tuple(dict.fromkeys(each[:200] for each in names_in(resource)))[:64],
+            born if type(born) is str else "",
+            died if type(died) is str else "",
+            tuple(identifiers),
+        )
+
+    def _share(self) -> None:
+        """Marks the patients who have an identifier of another one."""
+        owners: dict[int, str] = {}
+        for patient_id, person in self.people.items():
+            for identifier in person.identifiers:
+                other = owners.setdefault(hash(identifier), patient_id)
+                if other != patient_id:
+                    person.reason = self.people[other].reason = SHARED
+
+    # --- what it tells ---
+
+    def by_url(self, url: str) -> Target | tuple[()] | None:
+        """The resource of a full URL; empty where two have it; None where none has."""
+        entry = self._urls.get(hash(url))
+        if type(entry) is int:
+            # The id is the end of the URL.
+            tail = url.rpartition("/")[2].rpartition(":")[2]
+            return _TYPES[entry], tail
+        return entry  # type: ignore[return-value]
+
+    def by_identifier(self, kind: str, system: str, value: str) -> Target | None:
+        """The one resource, of a type or of any, that has an identifier."""
+        return self._identifiers.get(hash((kind, system, value))) or None  # type: ignore[return-value]
+
+    def is_conflicting(self, target: Target) -> bool:
+        """Whether resources with this type and id have other contents."""
+        return hash(target) in self._conflicting
+
+    def is_again(self, target: Target) -> bool:
+        """Whether a resource that comes several times, always the same, was asked for before."""
+        key = hash(target)
+        if key not in self._repeated:
+            return False
+        if key in self._seen:
+            return True
+        self._seen.add(key)
+        return False
+
+
+def target_of(found: Found) -> Target | None:
+    """Type and id of a resource; without id, the end of its entry's "urn:uuid:…"."""
+    resource_id = found.resource.get("id")
+    if resource_id is None and found.full_url.startswith("urn:"):
+        resource_id = found.full_url.rpartition(":")[2]
+    if type(resource_id) is not str or not ID.fullmatch(resource_id):
+        return None
+    return found.resource["resourceType"], resource_id
+
+
+def _identifiers(resource: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (each["system"] if type(each.get("system")) is str else "", each["value"])
+        for each in _list(resource.get("identifier"))
+        if type(each) is dict and type(each.get("value")) is str and each["value"].strip()
+    ]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if type(value) is list else [value] if type(value) is dict else []

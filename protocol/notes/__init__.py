@@ -1,0 +1,1 @@
+"""Free text in notes: what names a person is found and replaced."""

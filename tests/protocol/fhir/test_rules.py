@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+
+from protocol.errors import DataError
+from protocol.fhir.elements import resources
+from protocol.fhir.rules import Rules
+from tests.protocol.fhir.made import RULES, one, patient
+
+SMALL = {
+    "kind": "salus/fhir-rules",
+    "name": "small",
+    "fhir": "4.0.1",
+    "description": "Of patients the sex.",
+    "systems": {"http://loinc.org": {"title": "LOINC", "pattern": "[0-9]{1,6}-[0-9]", "check": "loinc"}},
+    "types": {"Coding": {"keep": "system code"}, "CodeableConcept": {"as-type": "coding"}},
+    "resources": {"Patient": {"keep": "gender", "redact": "name"}},
+}
+
+
+def changed(*path: str, to: object) -> dict:
+    document = copy.deepcopy(SMALL)
+    place = document
+    for name in path[:-1]:
+        place = place[name]
+    if to is None:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = to
+    return document
+
+
+def test_the_packaged_rules_speak_of_every_element_of_what_they_keep():
+    for kind, rules in RULES.resources.items():
+        named = set(rules)
+        for path in resources()[kind].elements:
+            parts = path.split(".")
+            assert any(".".join(parts[:end]) in named for end in range(1, len(parts) + 1)), f"{kind}.{path}"
+
+
+def test_a_row_for_each_rule():
+    rows = Rules.parse(SMALL).describe()
+    assert ("Patient.gender", "keep") in rows and ("Patient.name", "redact") in rows
+    assert ("Patient.birthDate", "generalise year") in RULES.describe()
+
+
+def test_the_digest_is_of_the_rules_not_of_how_they_are_written():
+    turned = json.dumps(dict(reversed(SMALL.items())), indent=3).encode()
+    assert Rules.read(turned).digest() == Rules.parse(SMALL).digest()
+    other = changed("resources", "Patient", to={"keep": "gender active"})
+    assert Rules.parse(other).digest() != Rules.parse(SMALL).digest()
+
+
+BAD = [
+    (("kind",), "salus/other", "kind"),
+    (("fhir",), "5.0.0", "kind"),
+    (("name",), "With Space", "name"),
+    (("name",), None, "name is missing"),
+    (("more",), 1, "'more'"),
+    (("systems",), {}, "systems"),
+    (("systems", "http://loinc.org"), {"title": "LOINC"}, "neither codes"),
+    (("systems", "http://loinc.org"), {"title": "LOINC", "pattern": "("}, "regular expression"),
+    (("systems", "http://loinc.org"), {"title": "LOINC", "pattern": ".", "check": "luhn"}, "no check"),
+    (("systems", "http://loinc.org"), {"title": "LOINC", "check": "loinc"}, "needs a pattern"),
+    (("resources", "Patiant"), {"keep": "gender"}, "resources.Patiant"),
+    (("resources", "Patient"), {"keep": "sex"}, "resources.Patient.sex"),
+    (("resources", "Patient"), {"burn": "gender"}, "no action 'burn'"),
+    (("resources", "Patient"), {"keep": "gender", "redact": "gender"}, "two rules"),
+    (("resources", "Patient"), {"keep": "gender contact.gender", "redact": "contact"}, "part of"),
+    (("resources", "Patient"), {"keep": "name"}, "can hold anything"),
+    (("resources", "Patient"), {"keep": "name.family"}, "no such element"),
+    (("resources", "Patient"), {"keep": ["gender"]}, "one text"),
+    (("resources", "Patient"), {"keep now": "gender"}, "no parameter"),
+    (("resources", "Patient"), {"date-shift": "gender"}, "not for a code"),
+    (("resources", "Patient"), {"text": "birthDate"}, "not for a date"),
+    (("resources", "Patient"), {"generalise 10": "birthDate"}, "not generalised"),
+    (("resources", "Patient"), {"pseudonymise": "gender"}, "not for a code"),
+    (("resources", "Patient"), {"as-type": "address"}, "no rules for its type, Address"),
+    (("resources", "Observation"), {"keep": "valueString"}, "can hold anything"),
+    (("resources",), [], "resources"),
+]
+
+
+@pytest.mark.parametrize(("path", "to", "said"), BAD, ids=range(len(BAD)))
+def test_rules_that_are_wrong_are_refused_with_the_place(path, to, said):
+    with pytest.raises(DataError, match=r"^Rules[,:] ") as raised:
+        Rules.parse(changed(*path, to=to))
+    assert said in raised.value.message
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[" * 100_000, b"\xff", b"3", b"null"])
+def test_what_is_no_json_object_is_no_rules(content):
+    with pytest.raises(DataError):
+        Rules.read(content)
+
+
+@pytest.mark.parametrize("name", ["no-such", "r4-elements", "../rules"])
+def test_unknown_packaged_rules(name):
+    with pytest.raises(DataError, match="no packaged rules"):
+        Rules.packaged(name)
+
+
+def test_what_no_rule_names_is_removed_and_a_type_without_rules_refused(tmp_path):
+    rules = Rules.parse(SMALL)
+    given = patient(active=True, maritalStatus={"text": "x"}, name=[{"family": "Zorvane"}])
+    content = one(tmp_path, given, given, rules=rules)
+    assert set(content) == {"resourceType", "id", "gender"}
+
+
+def test_postal_codes_keep_their_beginning_where_rules_say_so(tmp_path):
+    rules = Rules.parse(
+        changed("types", "Address", to={"generalise 2": "postalCode"})
+        | {"resources": {"Patient": {"as-type": "address", "pseudonymise": "identifier"}}}
+    )
+    given = patient(
+        address=[{"postalCode": "75 011", "city": "Zorvane", "line": ["1 rue"]}],
+        identifier=[{"system": "urn:ipp", "value": "80012345"}],
+    )
+    content = one(tmp_path, given, given, rules=rules)
+    assert content["address"] == [{"postalCode": "75"}]
+    (identifier,) = content["identifier"]
+    assert set(identifier) == {"value"} and "80012345" not in identifier["value"]
