@@ -1,6 +1,6 @@
 """A source at a first reading: what its references can mean, who its patients are, and what must not be taken.
 
-In memory stay, of a resource, 16 bytes; of an entry with a full URL some 90 more; of a patient some 1,000; of an
+In memory stay, of a resource, 16 bytes; of an entry with a full URL some 90 more; of a patient some 1,500; of an
 identifier of what is referred to (practitioners, organisations, places, encounters) some 250.
 """
 
@@ -25,6 +25,8 @@ _NUMBER_OF = {name: number for number, name in enumerate(_TYPES)}
 _IDENTIFIED = frozenset(
     {PATIENT, "Practitioner", "PractitionerRole", "Organization", "Location", "Encounter", "Device"}
 )
+#: Whose names are masked in anybody's notes.
+_NAMED = frozenset({"Practitioner", "RelatedPerson", "Person"})
 _STAFF_WORDS = 200_000
 #: How many bases of full URLs a source may have: one of a server's, in truth.
 _MOST_SERVERS = 64
@@ -80,8 +82,8 @@ class Index:
                 self._add_identifier(target, system, value)
             if kind == PATIENT:
                 self._add_patient(target[1], resource, identifiers)
-        if kind == "Practitioner":
-            self.staff.add(each for name in _list(resource.get("name")) for each in names_in({"name": name}))
+        if kind in _NAMED:
+            self.staff.add(names_in({"name": resource.get("name")}))
 
     def finish(self) -> None:
         """Ends the first reading: tells what comes twice, and what comes with two contents."""
@@ -118,7 +120,7 @@ class Index:
     ) -> None:
         born, died = resource.get("birthDate"), resource.get("deceasedDateTime")
         self.people[patient_id] = Person(
-            tuple(dict.fromkeys(each[:200] for each in names_in(resource)))[:64],
+            tuple(dict.fromkeys(each[:200] for each in names_in(resource)))[:256],
             born if type(born) is str else "",
             died if type(died) is str else "",
             tuple(identifiers),

@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
-#: Shorter words and numbers are part of too much.
-SHORTEST_WORD, SHORTEST_NUMBER = 4, 5
+#: Shorter words and numbers are in too much. From eight digits on a number is looked for within others.
+SHORTEST_WORD, SHORTEST_NUMBER, LONG_NUMBER = 4, 5, 8
 _WORD = re.compile(r"[^\W\d_]+")
 _NUMBER = re.compile(r"\d(?:[\s./()+-]{0,3}\d)*")
 _MARK = re.compile(r"\[[A-Z][A-Z_ -]*\]")
@@ -61,18 +61,21 @@ class Known:
                 {year + month + day_of_month, day_of_month + month + year, month + day_of_month + year}
             )
         self._words = frozenset(words - _COMMON)
-        self.numbers = frozenset(numbers)
+        self._numbers = frozenset(numbers)
+        self._long = tuple(sorted(each for each in numbers if len(each) >= LONG_NUMBER))
 
     def in_text(self, text: str) -> bool:
         """Whether a text, outside of the marks that stand for what went, holds any of it."""
         bare = plain(_MARK.sub(" ", text))
         if not self._words.isdisjoint(_WORD.findall(bare)):
             return True
-        return bool(self.numbers) and any(self.in_code(digits_of(each)) for each in _NUMBER.findall(bare))
+        return bool(self._numbers) and any(self.in_code(digits_of(each)) for each in _NUMBER.findall(bare))
 
     def in_code(self, code: str) -> bool:
-        """Whether a code or number holds one of the numbers."""
-        for each in self.numbers:  # noqa: SIM110 - asked of every code
+        """Whether a code or number is one of the numbers, or holds a long one."""
+        if code in self._numbers:
+            return True
+        for each in self._long:  # noqa: SIM110 - asked of every code
             if each in code:
                 return True
         return False

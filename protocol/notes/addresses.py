@@ -11,34 +11,43 @@ from collections.abc import Callable, Iterator
 
 from protocol.notes.folding import plain
 from protocol.notes.spans import ADDRESS, PLACE, Span
+from protocol.notes.vocabulary import listed
 
 IsTerm = Callable[[str], bool]
 
 _NUMBER = r"(?<![\w.,/])\d{1,5}(?:[ ,-]{0,2}(?:bis|ter|quater|[a-d])\b)?(?:\s?[-/&]\s?\d{1,4})?"
 _FRENCH_TYPE = (
-    r"(?:rue|avenue|av|ave|boulevard|boul|bd|bld|bvd|blvd|allees?|impasse|imp|chemin|chem|che|route|rte|quai|square|sq|residence|res|lotissement|lot"
-    r"|lieu[- ]dit|sentier|sente|ruelle|faubourg|fbg|fg|hameau|esplanade|promenade|rond[- ]point|parvis|traverse|venelle|chaussee"
+    r"(?:rue|avenue|av|ave|boulevard|boul|bd|bld|bvd|blvd|allees?|impasse|imp|chemin|chem|che|route|rte"
+    r"|quai|square|sq|residence|res|lotissement|lot"
+    r"|lieu[- ]dit|sentier|sente|ruelle|faubourg|fbg|fg|hameau|esplanade|promenade|rond[- ]point|parvis"
+    r"|traverse|venelle|chaussee"
     r"|voie|clos|villa|cite|passage|cours|place|pl|mail|montee|domaine|quartier|galerie|jardins?|rang|cote)"
 )
 #: Words of medicine and everyday as well: they want a capital in what follows.
 _LOOSE_TYPE = re.compile(
-    r"(?:voie|clos|villa|cite|passage|cours|place|pl|mail|montee|domaine|quartier|galerie|jardins?|rang|cote|av|ave|che|imp|res|lot|sq|traverse|promenade|residence|route|chemin)\b"
+    r"(?:voie|clos|villa|cite|passage|cours|place|pl|mail|montee|domaine|quartier|galerie|jardins?|rang"
+    r"|cote|av|ave|che|imp|res|lot|sq|traverse|promenade|residence|route|chemin)\b"
 )
 _FRENCH = re.compile(rf"{_NUMBER}[, ]{{1,3}}(?P<t>{_FRENCH_TYPE})\b\.?(?=[ '\n])")
 _FRENCH_BARE = re.compile(
     r"(?<![a-z])(?P<t>rue|avenue|boulevard|bd|impasse|allee|chemin|place|quai|square|route)(?=[ ])"
 )
 _ENGLISH_TYPE = (
-    r"(?:street|st|road|rd|avenue|ave|lane|ln|drive|dr|court|ct|boulevard|blvd|way|place|pl|close|crescent|cres|terrace|ter|square|sq"
-    r"|gardens|gdns|grove|gr|row|parkway|pkwy|highway|hwy|circle|cir|mews|walk|trail|trl|loop|alley|plaza|green|rise|view|vale|hill)"
+    r"(?:street|st|road|rd|avenue|ave|lane|ln|drive|dr|court|ct|boulevard|blvd|way|place|pl|close"
+    r"|crescent|cres|terrace|ter|square|sq"
+    r"|gardens|gdns|grove|gr|row|parkway|pkwy|highway|hwy|circle|cir|mews|walk|trail|trl|loop|alley|plaza"
+    r"|green|rise|view|vale|hill)"
 )
 _ENGLISH = re.compile(
-    rf"(?<![\w.,/])\d{{1,5}}[a-z]?,?[ \n](?:(?:[nsew]|ne|nw|se|sw|north|south|east|west)\.?[ ])?(?P<w>(?:(?:\d{{1,3}}(?:st|nd|rd|th)|[^\W\d_][\w'.-]{{0,24}})[ \n]){{1,4}}?)"
+    r"(?<![\w.,/])\d{1,5}[a-z]?,?[ \n](?:(?:[nsew]|ne|nw|se|sw|north|south|east|west)\.?[ ])?"
+    r"(?P<w>(?:(?:\d{1,3}(?:st|nd|rd|th)|[^\W\d_][\w'.-]{0,24})[ \n]){1,4}?)"
     rf"(?P<t>{_ENGLISH_TYPE})(?![a-z])(?![ ]{_ENGLISH_TYPE}(?![a-z]))\.?(?:[ ](?:[nsew]|ne|nw|se|sw)\b\.?)?"
 )
 _FLAT = re.compile(
-    r"(?<![a-z\d])(?:(?:apt|appt|app|appartement|apartment|flat|suite|ste|unit|bat|batiment|esc|escalier|etage|porte|hall|interphone|digicode|room|lgt|logement)\.?"
-    r"(?:[ ]{0,2}(?:n°|no|#)?[ ]{0,2}[a-z]?\d{1,4}[a-z]?|[ ][a-z])|\d{1,2}(?:e|er|eme|nd|rd|th|st) (?:etage|floor))(?![a-z\d])"
+    r"(?<![a-z\d])(?:(?:apt|appt|app|appartement|apartment|flat|suite|ste|unit|bat|batiment|esc|escalier"
+    r"|etage|porte|hall|interphone|digicode|room|lgt|logement)\.?"
+    r"(?:[ ]{0,2}(?:n°|no|#)?[ ]{0,2}[a-z]?\d{1,4}[a-z]?|[ ][a-z])|\d{1,2}(?:e|er|eme|nd|rd|th"
+    r"|st) (?:etage|floor))(?![a-z\d])"
 )
 _SURE_FLAT = re.compile(r"(?:apt|appt|appartement|apartment|digicode)")
 _BOX = re.compile(r"(?<![a-z])(?:p\.? ?o\.? ?box|boite postale|postbus)[ ]{0,3}(?:n°)?[ ]{0,2}\d{1,6}(?!\d)")
@@ -48,39 +57,29 @@ _POSTCODE = re.compile(
     r"(?<![\d.,/-])(?:f-?|fr-)?(?P<c>(?:0[1-9]|[1-8]\d|9[0-8]|2[ab])[ ]?\d{3})[ ,\n]{1,3}(?=[^\W\d_])"
 )
 _SHORT_POSTCODE = re.compile(r"(?<![\d.,/a-z])(?P<p>(?:b|ch|l|be|lu)-? ?)?[1-9]\d{3}[ ]{1,2}(?=[^\W\d_])")
-_UK_AREAS = (
-    "ab al b ba bb bd bh bl bn br bs bt ca cb cf ch cm co cr ct cv cw da dd de dg dh dl dn dt dy e ec eh en ex fk fy g gl gu ha hd hg hp hr"
-    " hs hu hx ig im ip iv ka kt kw ky l la ld le ll ln ls lu m me mk ml n ne ng nn np nr nw ol ox pa pe ph pl po pr rg rh rm s sa se sg sk"
-    " sl sm sn so sp sr ss st sw sy ta td tf tn tq tr ts tw ub w wa wc wd wf wn wr ws wv yo ze"
+_UK_AREAS, _STATES = (
+    "|".join(sorted(listed(name))).replace("_", "[ ]") for name in ("uk_areas", "us_states")
 )
-_UK = re.compile(
-    rf"(?<![a-z\d])(?:{'|'.join(_UK_AREAS.split())})\d[a-z\d]?[ ]?\d[abd-hjlnp-uw-z]{{2}}(?![a-z\d])"
-)
+_UK = re.compile(rf"(?<![a-z\d])(?:{_UK_AREAS})\d[a-z\d]?[ ]?\d[abd-hjlnp-uw-z]{{2}}(?![a-z\d])")
 #: Without "T2N0M0", which is a tumour's stage.
 _CANADA = re.compile(
     r"(?<![a-z\d])(?!t\d[nabc]\d?m?\d)[abceghj-nprstvxy]\d[abceghj-nprstv-z][ -]?\d[abceghj-nprstv-z]\d(?![a-z\d])"
 )
-_STATES = (
-    "al ak az ar ca co ct de fl ga hi id il in ia ks ky la me md ma mi mn ms mo mt ne nv nh nj nm ny nc nd oh ok or pa ri sc sd tn tx ut"
-    " vt va wa wv wi wy dc pr alabama alaska arizona arkansas california colorado connecticut delaware florida georgia hawaii idaho illinois"
-    " indiana iowa kansas kentucky louisiana maine maryland massachusetts michigan minnesota mississippi missouri montana nebraska nevada"
-    " new[ ]hampshire new[ ]jersey new[ ]mexico new[ ]york north[ ]carolina north[ ]dakota ohio oklahoma oregon pennsylvania rhode[ ]island"
-    " south[ ]carolina south[ ]dakota tennessee texas utah vermont virginia washington west[ ]virginia wisconsin wyoming"
-)
 _US = re.compile(
-    rf"(?P<c>(?:[^\W\d_][\w'.-]{{1,20}}[ ]){{0,2}}[^\W\d_][\w'.-]{{1,20}},[ \n])?(?<![a-z])(?:{'|'.join(_STATES.split())})\.?,?[ \n]{{1,2}}\d{{5}}(?:-\d{{4}})?(?!\d)"
+    r"(?P<c>(?:[^\W\d_][\w'.-]{1,20}[ ]){0,2}[^\W\d_][\w'.-]{1,20},[ \n])?"
+    rf"(?<![a-z])(?:{_STATES})\.?,?[ \n]{{1,2}}\d{{5}}(?:-\d{{4}})?(?!\d)"
 )
 _CITY_WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+){0,6}")
-_PARTICLES = frozenset(
-    "de du des la le les l d en et sur sous aux au a l' d' saint sainte st ste lez les-".split()
-)
+#: Within a city's name.
+_PARTICLES = listed("particles") | {"en", "et", "sur", "sous", "aux", "au", "a", "lez"}
 _PLACE_CUE = re.compile(
-    r"(?<![a-z])(?:habit(?:e|ant|ait)(?: seule?)? (?:a|au|en)|domiciliee? (?:a|au)|resid(?:e|ant) (?:a|au)|demeur(?:e|ant) (?:a|au)|originaire (?:de|du)|nee? (?:le [^\n]{4,20} )?a"
-    r"|lives (?:alone )?in|living in|resides in|resident of|born in|moved (?:here )?(?:from|to)|native of|from the town of|ville ?:|city ?:|lieu de naissance ?:|place of birth ?:"
-    r"|(?:chu|chru|ch|ghu|chi|chr|hopital|hopitaux|clinique|polyclinique|ehpad|maternite|centre hospitalier(?: universitaire| regional)?|maison de sante|cabinet medical|laboratoire|pharmacie)(?: (?:de|du|des|de la|d'|de l'))?)[ ']"
-)
-_AFTER_PLACE = re.compile(
-    r"[ ](?:general |university |memorial |community |district |royal |regional )?(?:hospital|infirmary|medical center|medical centre|clinic|nursing home|health center|health centre|surgery|medical practice|pharmacy)(?![a-z])"
+    r"(?<![a-z])(?:habit(?:e|ant|ait)(?: seule?)? (?:a|au|en)|domiciliee? (?:a|au)|resid(?:e|ant) (?:a"
+    r"|au)|demeur(?:e|ant) (?:a|au)|originaire (?:de|du)|nee? (?:le [^\n]{4,20} )?a"
+    r"|lives (?:alone )?in|living in|resides in|resident of|born in|moved (?:here )?(?:from|to)|native of"
+    r"|from the town of|ville ?:|city ?:|lieu de naissance ?:|place of birth ?:"
+    r"|(?:chu|chru|ch|ghu|chi|chr|hopital|hopitaux|clinique|polyclinique|ehpad|maternite"
+    r"|centre hospitalier(?: universitaire| regional)?|maison de sante|cabinet medical|laboratoire"
+    r"|pharmacie)(?: (?:de|du|des|de la|d'|de l'))?)[ ']"
 )
 
 
@@ -186,7 +185,7 @@ def _is_english_street(words: str, kind: str, name: str) -> bool:
 def _with_city(text: str, at: int, is_term: IsTerm) -> int:
     """Where a street with its city ends: "…, Leeds"."""
     gap = re.compile(r",[ \n]{1,2}|[ ]-[ ]").match(text, at)
-    return gap and _city(text, gap.end(), is_term) or at
+    return (gap and _city(text, gap.end(), is_term)) or at
 
 
 def _from_city(text: str, at: int, is_term: IsTerm) -> int:
@@ -205,7 +204,7 @@ def _city(text: str, at: int, is_term: IsTerm) -> int:
     while words < 5 and (word := _CITY_WORD.match(text, at)):
         low = word[0].lower()
         if word[0][0].isupper():
-            if len(low) < 3 and low not in _PARTICLES or is_term(plain(word[0])):
+            if (len(low) < 3 and low not in _PARTICLES) or is_term(plain(word[0])):
                 break
             if words and low in (
                 "le",
@@ -223,7 +222,7 @@ def _city(text: str, at: int, is_term: IsTerm) -> int:
             ):
                 break
             end = word.end()
-        elif low not in _PARTICLES or not end and low not in ("la", "le", "les", "l"):
+        elif low not in _PARTICLES or (not end and low not in ("la", "le", "les", "l")):
             break
         words += 1
         if text[word.end() : word.end() + 1] not in (" ", "-", "'", "."):

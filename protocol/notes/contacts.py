@@ -18,7 +18,8 @@ _CACHED = 8_192
 _LOCAL = re.compile(r"[\w.+%'\-]{1,64}(?: ?\.\n?)?$")
 _DOMAIN = re.compile(r"\s?(?:[\w-]{1,63}\s?\.\n?){1,5}[a-z]{2,18}(?![\w])")
 _AT_IN_WORDS = re.compile(
-    r"[\w.+-]{1,64}\s?(?:\[at\]|\(at\)|\(a\)|\[a\]|\{at\}|<at>|\[arobase\]|\(arobase\)| arobase )\s?[\w-]{1,63}"
+    r"[\w.+-]{1,64}\s?(?:\[at\]|\(at\)|\(a\)|\[a\]|\{at\}|<at>|\[arobase\]|\(arobase\)"
+    r"| arobase )\s?[\w-]{1,63}"
     r"(?:\s?(?:\.|\[dot\]|\(dot\)|\(point\)|\[point\]| dot | point )\s?[\w-]{2,63}){1,4}"
 )
 _URL = re.compile(
@@ -26,7 +27,8 @@ _URL = re.compile(
 )
 _SITE = re.compile(
     r"(?<![\w@.-])(?:[a-z0-9][a-z0-9-]{0,62}\.){1,4}"
-    r"(?:(?:fr|com|org|net|eu|co\.uk|nhs\.uk|ac\.uk|edu|gov)(?![\w-])(?!\.\w)(?:/[^\s<>\"]{0,500})?|[a-z]{2,6}/[^\s<>\"]{1,500})"
+    r"(?:(?:fr|com|org|net|eu|co\.uk|nhs\.uk|ac\.uk|edu|gov)(?![\w-])(?!\.\w)(?:/[^\s<>\"]{0,500})?"
+    r"|[a-z]{2,6}/[^\s<>\"]{1,500})"
 )
 _IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d]|\.\d)(?:/\d{1,2})?")
 _IPV6 = re.compile(r"(?<![0-9a-z:.])[0-9a-f:]{2,39}(?![0-9a-z:])")
@@ -35,14 +37,12 @@ _MAC = re.compile(r"(?<![0-9a-z])(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}(?![0-9a-z])")
 _S = r"[ .\-/_\n\t]{0,2}"
 _DIALLED = r"[^\d\n+(]{0,12}+\n?[^\d\n+(]{0,8}+(?P<n>\+?\(?\d(?:[ .\-/()_\t]{0,3}\d)"
 _CUE = re.compile(
-    r"(?<![a-z])(?:tel|tels|telephone|phone|ph|mobile|cell|cellphone|fax|telecopie|portable|gsm|pager|beeper|num(?:ero)? de tel)s?\b"
-    + _DIALLED
-    + r"{5,16})(?!\d)"
+    r"(?<![a-z])(?:tel|tels|telephone|phone|ph|mobile|cell|cellphone|fax|telecopie|portable|gsm|pager"
+    r"|beeper|num(?:ero)? de tel)s?\b" + _DIALLED + r"{5,16})(?!\d)"
 )
 _CUE_OF_LONG = re.compile(
-    r"(?<![a-z])(?:call(?:ed|back)?|contact(?:er|ed)?|joindre|joignable|appeler|rappeler|reached|reachable|ligne directe|standard|secretariat)\b"
-    + _DIALLED
-    + r"{7,16})(?!\d)"
+    r"(?<![a-z])(?:call(?:ed|back)?|contact(?:er|ed)?|joindre|joignable|appeler|rappeler|reached"
+    r"|reachable|ligne directe|standard|secretariat)\b" + _DIALLED + r"{7,16})(?!\d)"
 )
 _EXTENSION = re.compile(
     r"(?<![a-z])(?:poste|ext|extension|bip|pager|beeper|dect)\b[ .:n°#-]{0,5}(?P<n>\d{3,6})(?![\d/.,])"
@@ -50,7 +50,8 @@ _EXTENSION = re.compile(
 _INTERNATIONAL = re.compile(rf"(?<![\d\w])(?:\+|00){_S}[1-9](?:[ .\-/()_\n\t]{{0,3}}\d){{6,14}}(?!\d)")
 _FRENCH = re.compile(rf"(?<![\d.,/+-])0[1-9](?:{_S}\d\d){{4}}(?!\d)(?![.,]\d)")
 _AMERICAN = re.compile(
-    r"(?<![\d.,/-])(?:1[ .-]?)?(?:\([2-9]\d\d\)[ \n]{0,2}|[2-9]\d\d[ .\-/\n])[2-9]\d\d[ .\-\n]\d{4}(?!\d)(?![.,]\d)"
+    r"(?<![\d.,/-])(?:1[ .-]?)?(?:\([2-9]\d\d\)[ \n]{0,2}"
+    r"|[2-9]\d\d[ .\-/\n])[2-9]\d\d[ .\-\n]\d{4}(?!\d)(?![.,]\d)"
     r"(?:\s?(?:x|ext\.?)\s?\d{1,6})?"
 )
 _AMERICAN_SHORT = re.compile(r"(?<![\d.,/-])[2-9]\d\d-\d{4}(?![\d-])(?![.,]\d)")

@@ -12,13 +12,18 @@ from collections.abc import Iterator
 from protocol.notes.spans import AGE, DATE, Span, accepted
 
 _MONTH = (
-    r"(?:january|february|march|april|may|june|july|august|september|october|november|december|janvier|fevrier|mars"
-    r"|avril|mai|juin|juillet|aout|septembre|octobre|novembre|decembre|(?:jan|janv|feb|fev|fevr|mar|apr|avr|jun|jul|juil|aug"
+    r"(?:january|february|march|april|may|june|july|august|september|october|november|december|janvier"
+    r"|fevrier|mars"
+    r"|avril|mai|juin|juillet|aout|septembre|octobre|novembre|decembre|(?:jan|janv|feb|fev|fevr|mar|apr"
+    r"|avr|jun|jul|juil|aug"
     r"|sep|sept|oct|nov|dec)(?:\.(?=[\s\d,-]))?)(?![a-z])"
 )
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
 _YEAR = r"(?:(?:19|20)\d\d)"
-_NO_YEAR = r"(?![\d/.,:%h])(?!\s?(?:mg|g|ml|cm|mm|kg|ug|mcg|cp|ui|iu|am|pm|heures?|h|x|ans|years?|days?|jours?|hours?)\b)"
+_NO_YEAR = (
+    r"(?![\d/.,:%h])(?!\s?(?:mg|g|ml|cm|mm|kg|ug|mcg|cp|ui|iu|am|pm|heures?|h|x|ans|years?|days?|jours?"
+    r"|hours?)\b)"
+)
 _SHORT_YEAR = rf"(?:{_YEAR}(?!\d)|'?\d\d{_NO_YEAR})"
 # Possessive: a run of blanks is read in one way only.
 _GAP = r"\s{0,4}+"
@@ -30,7 +35,8 @@ _NUMERIC = re.compile(
     rf"(?:\s{{0,2}}[/.-]\s{{0,2}}|(?<=\d)\s)(?P<y>{_YEAR}|\d\d)(?![\d])(?![/.,-]\d)"
 )
 _ISO = re.compile(
-    rf"(?<![\d.,/-])(?P<y>{_YEAR})\s{{0,2}}(?P<s>[-/. ]){_GAP}(?P<a>\d{{1,2}})\s{{0,2}}[-/. ]{_GAP}(?P<b>\d{{1,2}})(?!\d)"
+    rf"(?<![\d.,/-])(?P<y>{_YEAR})\s{{0,2}}[-/. ]{_GAP}(?P<a>\d{{1,2}})\s{{0,2}}[-/. ]{_GAP}"
+    r"(?P<b>\d{1,2})(?!\d)"
 )
 _COMPACT = re.compile(rf"(?<![\d.,/-])(?P<y>{_YEAR})(?P<a>\d\d)(?P<b>\d\d)(?=t?\d{{6}}(?!\d)|(?!\d)|t\d)")
 _MONTH_YEAR = re.compile(rf"(?<![\d.,/-])(?P<a>0?[1-9]|1[0-2])\s?[/.-]\s?{_YEAR}(?![\d])(?![/.,-]\d)")
@@ -39,41 +45,49 @@ _DAY_MONTH = re.compile(
     rf"{_MONTH}(?:{_GAP}[-,./]?{_GAP}{_SHORT_YEAR})?"
 )
 _MONTH_DAY = re.compile(
-    rf"(?<![a-z0-9]){_MONTH}{_GAP}[-/]?(?:the )?{_GAP}{_DAY}(?!\d){_ORDINAL}(?![\d/:%]|[.,]\d|{_GAP}(?:mg|ml|g|kg|cm|mm|x)\b)"
+    rf"(?<![a-z0-9]){_MONTH}{_GAP}[-/]?(?:the )?{_GAP}{_DAY}(?!\d){_ORDINAL}(?![\d/:%]|[.,]\d|{_GAP}(?:mg"
+    rf"|ml|g|kg|cm|mm|x)\b)"
     rf"{_MORE_DAYS}(?:{_GAP},?{_GAP}(?:of )?{_YEAR}(?!\d)|{_GAP},{_GAP}'?\d\d(?![\d:]))?"
 )
 _MONTH_OF_YEAR = re.compile(
     rf"(?<![a-z0-9]){_MONTH}{_GAP}[-,/']?(?:of |de )?{_GAP}(?:{_YEAR}|(?<=[-'/])\d\d)(?!\d)"
 )
 _WEEKDAY = re.compile(
-    r"(?<![a-z])(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday|lundi|mardi|mercredi|jeudi|vendredi|samedi"
-    rf"|dimanche),?{_GAP}(?:the |le )?{_DAY}(?:{_ORDINAL}(?![\d/:h.]| ?(?:h|am|pm|heures?)\b)|/(?:0?[1-9]|1[0-2])(?!\d))"
+    r"(?<![a-z])(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday|lundi|mardi|mercredi|jeudi"
+    r"|vendredi|samedi"
+    rf"|dimanche),?{_GAP}(?:the |le )?{_DAY}(?:{_ORDINAL}(?![\d/:h.]| ?(?:h|am|pm|heures?)\b)|/(?:0?[1-9]"
+    rf"|1[0-2])(?!\d))"
 )
 _CUED_SHORT = re.compile(
-    r"(?<![a-z])(?:le|du|au|on|since|until|till|from|to|dated|date|before|after|depuis le|jusqu'au|rdv|prevue?|due|vers le|avant le|seen"
-    rf"|dob|ddn|admitted|admis|sortie?|vue?|reviewed?|en date du|appointment|entree)\.?{_GAP}:?{_GAP}(?P<d>(?P<a>\d{{1,2}})\s?[/.]\s?(?P<b>\d{{1,2}}))"
+    r"(?<![a-z])(?:le|du|au|on|since|until|till|from|to|dated|date|before|after|depuis le|jusqu'au|rdv"
+    r"|prevue?|due|vers le|avant le|seen"
+    rf"|dob|ddn|admitted|admis|sortie?|vue?|reviewed?|en date du|appointment"
+    rf"|entree)\.?{_GAP}:?{_GAP}(?P<d>(?P<a>\d{{1,2}})\s?[/.]\s?(?P<b>\d{{1,2}}))"
     r"(?![\d])(?!\s?(?:/|mmhg|mm|cm|mg|ml|%|pain|kg|mois|months?|weeks?|semaines?|j\b|ans|years?)|[.,]\d)"
 )
 _BARE_SHORT = re.compile(r"(?<![\d.,/])(?P<a>\d\d)/(?P<b>\d\d)(?![\d])(?!\s?/|[.,]\d|\s?(?:mmhg|mm|cm))")
 _ORDINAL_DAY = re.compile(
-    r"(?<![a-z])(?:on|since|until|by|from) the (?P<d>(?:[12]?\d|3[01])(?:st|nd|rd|th))(?![a-z])(?! [a-z]+ile)"
+    r"(?<![a-z])(?:on|since|until|by|from) the (?P<d>(?:[12]?\d|3[01])(?:st|nd|rd"
+    r"|th))(?![a-z])(?! [a-z]+ile)"
 )
-_COMPACT_CUED = re.compile(
-    rf"(?:nee? le|dob|ddn|born|naissance|birth|date)\W{{0,4}}(?P<d>\d{{6}}(?:\d\d)?)(?!\d)"
-)
+_COMPACT_CUED = re.compile(r"(?:nee? le|dob|ddn|born|naissance|birth|date)\W{0,4}(?P<d>\d{6}(?:\d\d)?)(?!\d)")
 _PRESSURE = re.compile(
-    r"(?:\bta|\bpa|\bbp|tension|pressure|blood|eva|pain|score|glasgow|vision|acuity|acuite|av|od|og|sat|/)\W{0,12}(?:[a-z]{1,9}\W{0,3}){0,2}$"
+    r"(?:\bta|\bpa|\bbp|tension|pressure|blood|eva|pain|score|glasgow|vision|acuity|acuite|av|od|og|sat"
+    r"|/)\W{0,12}(?:[a-z]{1,9}\W{0,3}){0,2}$"
 )
 
 _AGE = re.compile(
-    r"(?<![\d.,/-])(?P<n>9\d|1[0-2]\d)(?:[ -]?(?:ans?|yrs?|years?)\b(?!\W{0,2}(?:of smoking|of work|ago|de tabac))|[ -]?(?:yo|y\.o\.?|y/o)(?![a-z]))"
+    r"(?<![\d.,/-])(?P<n>9\d|1[0-2]\d)(?:[ -]?(?:ans?|yrs?|years?)\b(?!\W{0,2}(?:of smoking|of work|ago"
+    r"|de tabac))|[ -]?(?:yo|y\.o\.?|y/o)(?![a-z]))"
 )
 _AGE_CUED = re.compile(
     r"(?<![a-z])(?:aged?|agee?s?(?: de)?|age de)(?:\s{0,2}:)?\s{1,3}(?P<n>9\d|1[0-2]\d)(?![\d/%]|[.,]\d)"
 )
 _AGE_IN_WORDS = re.compile(
-    r"(?<![a-z])(?P<n>quatre[- ]vingt[- ](?:dix(?:[- ](?:sept|huit|neuf))?|onze|douze|treize|quatorze|quinze|seize)|nonante(?:[- ][a-z]{2,6})?"
-    r"|cent(?: (?:un|deux|trois|quatre|cinq|six|sept|huit))?|ninety(?:[- ][a-z]{3,5})?|(?:one |a )hundred(?: and [a-z]{3,5})?)(?=[- ](?:ans|years?|year-old)\b)"
+    r"(?<![a-z])(?P<n>quatre[- ]vingt[- ](?:dix(?:[- ](?:sept|huit|neuf))?|onze|douze|treize|quatorze"
+    r"|quinze|seize)|nonante(?:[- ][a-z]{2,6})?"
+    r"|cent(?: (?:un|deux|trois|quatre|cinq|six|sept|huit))?|ninety(?:[- ][a-z]{3,5})?|(?:one "
+    r"|a )hundred(?: and [a-z]{3,5})?)(?=[- ](?:ans|years?|year-old)\b)"
     r"|(?<![a-z])(?P<c>centenaire|centenarian)(?![a-z])"
 )  # fmt: skip
 

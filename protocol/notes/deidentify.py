@@ -12,11 +12,10 @@ from protocol.notes.dates import ages, dates
 from protocol.notes.folding import fold
 from protocol.notes.known import known as known_in
 from protocol.notes.markup import text_of
-from protocol.notes.names import Finder
+from protocol.notes.names import names
 from protocol.notes.numbers import numbers
 from protocol.notes.spans import MARK, Span, joined
 from protocol.notes.vocabulary import Vocabulary
-from protocol.notes.words import words
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,8 @@ class Cleaned:
 
 class Deidentifier:
     """Cleans notes in English and French. ``names`` and ``terms`` are a hospital's own words: always names (of its
-    staff, of places nearby), and never names (of its wards and devices). Loads its lists on the first note.
+    staff, of places nearby), and never names (of its wards and devices); ``vocabulary.read_words`` reads them from
+    files. Loads its lists on the first note.
 
     One for many notes; the same text always gives the same result.
     """
@@ -49,7 +49,7 @@ class Deidentifier:
         found += addresses(bare, plain_text, vocabulary.is_term)
         found += beside(bare, plain_text, found, vocabulary.is_term)
         found += cities(bare, plain_text, vocabulary.is_term)
-        found += Finder(plain_text, bare, words(plain_text, bare, vocabulary), vocabulary).spans()
+        found += names(plain_text, bare, vocabulary)
         found += known_in(bare, known)
         kept = _outside_of_marks(joined(found, plain_text), plain_text)
         spans = joined((Span(*folded.span(each.start, each.end), each.kind) for each in kept), text)

@@ -1,6 +1,7 @@
 """Names and numbers of the patient, known from elsewhere: found however they are written.
 
-Compared without case, accents and separators: "GARCÍA-MÁRQUEZ" is found as "garcia marquez", "1 85 05 78" as "18505 78".
+Compared without case, accents and separators: "GARCÍA-MÁRQUEZ" is found as "garcia marquez", "1 85 05 78" as
+"18505 78".
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from collections.abc import Iterable, Iterator
 
 from protocol.notes.folding import plain
 from protocol.notes.spans import KNOWN, Span
+from protocol.notes.words import PARTICLES
 
 #: Shorter words and numbers would be found in every line.
 SHORTEST_WORD, SHORTEST_NUMBER = 2, 3
 _LONGEST = 200
 _PART = re.compile(r"[^\W\d_]+|\d+")
-_PARTICLES = frozenset("de du des la le les van von der den el al da di do dos y et and".split())
 
 
 def known(bare: str, values: Iterable[str]) -> Iterator[Span]:
@@ -39,7 +40,7 @@ def _patterns(value: str) -> Iterator[str]:
     if not parts:
         return
     if any(part.isdigit() for part in parts):
-        letters = [each for each in "".join(parts)]
+        letters = list("".join(parts))
         if len(letters) >= SHORTEST_NUMBER:
             yield r"[\W_]{0,3}".join(map(re.escape, letters))
         yield from (part for part in parts if part.isdigit() and len(part) >= 4)
@@ -48,6 +49,4 @@ def _patterns(value: str) -> Iterator[str]:
         yield r"[\W_]{0,3}".join(map(re.escape, parts))
     if len(parts) == 1 and len(parts[0]) >= SHORTEST_WORD:
         yield re.escape(parts[0])
-    yield from (
-        re.escape(part) for part in parts if len(part) >= SHORTEST_WORD + 1 and part not in _PARTICLES
-    )
+    yield from (re.escape(part) for part in parts if len(part) >= SHORTEST_WORD + 1 and part not in PARTICLES)

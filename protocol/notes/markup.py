@@ -11,14 +11,17 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 
 #: What stands inside of these is no text.
-_DROPPED = frozenset("script style head title template object svg math noscript iframe".split())
-_BLOCKS = frozenset(
-    "div p br hr tr table thead tbody tfoot caption ul ol li dl dt dd h1 h2 h3 h4 h5 h6 pre blockquote section article"
-    " header footer address".split()
+_DROPPED = frozenset(
+    ("script", "style", "head", "title", "template", "object", "svg", "math", "noscript", "iframe")
 )
+_BLOCKS = frozenset(
+    ("div", "p", "br", "hr", "tr", "table", "thead", "tbody", "tfoot", "caption", "ul", "ol", "li", "dl", "dt", "dd",
+     "h1", "h2", "h3", "h4", "h5", "h6", "pre", "blockquote", "section", "article", "header", "footer", "address")
+)  # fmt: skip
 _CELLS = frozenset({"td", "th"})
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]{0,30})")
 _BLANKS, _LINES = re.compile(r"[ \t\r\f\v]+"), re.compile(r" ?\n[ \n]*")
+_CLOSING = {name: re.compile(f"</{name}", re.IGNORECASE) for name in _DROPPED}
 #: From an opening to its end; without one, the rest is no text.
 _ENCLOSED = (("<!--", "-->"), ("<![CDATA[", "]]>"), ("<!", ">"), ("<?", ">"))
 
@@ -55,7 +58,7 @@ def text_of(html: str) -> str:
 
 def _pieces(html: str) -> Iterator[str]:
     """Text without tags, and tags without attributes; what is dropped does not come."""
-    lower, at = html.lower(), 0
+    at = 0
     while (begin := html.find("<", at)) >= 0:
         yield html[at:begin]
         enclosed = next((pair for pair in _ENCLOSED if html.startswith(pair[0], begin)), None)
@@ -69,8 +72,8 @@ def _pieces(html: str) -> Iterator[str]:
             end = html.find(">", begin)
             name = tag[2].lower()
             if not tag[1] and name in _DROPPED and end >= 0 and html[end - 1] != "/":
-                end = lower.find(f"</{name}", end)
-                end = html.find(">", end) if end >= 0 else -1
+                closing = _CLOSING[name].search(html, end)
+                end = html.find(">", closing.end()) if closing else -1
             elif end >= 0:
                 yield f"<{tag[1]}{name}>"
             at = end + 1

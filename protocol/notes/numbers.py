@@ -18,25 +18,31 @@ from protocol.notes.spans import ADELI, FINESS, IBAN, ID, NHS, NIR, PASSPORT, RP
 
 _S = r"[ .\-/_\n\t]{0,2}+"
 #: From a word to its number: "IPP n° : 123".
-_TO = r"(?:[ .]{0,2}(?:n|no|nr|num|numero|number|id|#)\b)?[ .:=°#\t\-]{0,6}+\n?[ .:=°#\t\-]{0,6}+(?:est |is |: )?(?:le |the )?[ :]{0,2}+"
-_DIGIT = r"(?<![\d])\d"
-#: Letters and digits, at most two of the first together before a digit comes.
-_VALUE = r"(?:[a-z]{1,4}[\-/.]?|[a-z] )?\d[\da-z]{0,24}(?:[ .\-/][\da-z]{0,3}\d[\da-z]{0,14}){0,8}(?:\n\d{3,10}(?![\d/:]|[.,]\d))?"
+_TO = (
+    r"(?:[ .]{0,2}(?:n|no|nr|num|numero|number|id|#)\b)?[ .:=°#\t\-]{0,6}+\n?[ .:=°#\t\-]{0,6}+"
+    r"(?:est |is |: )?(?:le |the )?[ :]{0,2}+"
+)
+#: Letters and digits, a few letters together before a digit comes; its end may stand on the next line.
+_VALUE = (
+    r"(?:[a-z]{1,4}[\-/.]?|[a-z] )?\d[\da-z]{0,24}(?:[ .\-/][\da-z]{0,3}\d[\da-z]{0,14}){0,8}"
+    r"(?:\n\d{3,10}(?![\d/:]|[.,]\d))?"
+)
 
 _NIR = re.compile(
-    rf"(?<!\d)(?<!\d[.,])[123478]{_S}\d{_S}\d{_S}\d{_S}\d{_S}(?:\d{_S}\d|2{_S}[ab])(?:{_S}\d){{6}}(?:{_S}\d{_S}\d)?(?!\d)"
+    rf"(?<!\d)(?<!\d[.,])[123478]{_S}\d{_S}\d{_S}\d{_S}\d{_S}(?:\d{_S}\d"
+    rf"|2{_S}[ab])(?:{_S}\d){{6}}(?:{_S}\d{_S}\d)?(?!\d)"
 )
 _RPPS = re.compile(rf"(?<!\d)(?<!\d[.,])[18](?:{_S}\d){{10}}(?!\d)")
 _NINE = re.compile(
     r"(?<![\d.,/-])(?:\d{9}|\d\d \d \d{6}|\d\d \d{3} \d{3} \d|\d{2} \d{6} \d)(?!\d)(?![.,/-]\d)"
 )
-_CORSICA = re.compile(r"(?<![\da-z])2[ab]\d{7}(?![\da-z])")
 _NHS = re.compile(r"(?<![\d.,])\d{3}[ \-\n]{0,2}\d{3}[ \-\n]{0,2}\d{4}(?!\d)")
 _SSN = re.compile(r"(?<![\d.,-])\d{3}[ -]\d\d[ -]\d{4}(?!\d)")
 _IBAN = re.compile(r"(?<![a-z\d])[a-z]{2}\d\d(?:[ \-\n]{0,2}[a-z\d]){11,30}")
 _FRENCH_PASSPORT = re.compile(r"(?<![a-z\d])\d\d[a-z]{2}\d{5}(?![a-z\d])")
 _MACHINE_READABLE = re.compile(
-    r"(?<![a-z\d<])[a-z\d<]{5,44}<<[a-z\d<]{5,44}|(?<![a-z\d<])[a-z\d]{9,14}\d[a-z<]{3}\d{7}[mfx<]\d{7}[a-z\d<]{2,20}"
+    r"(?<![a-z\d<])[a-z\d<]{5,44}<<[a-z\d<]{5,44}"
+    r"|(?<![a-z\d<])[a-z\d]{9,14}\d[a-z<]{3}\d{7}[mfx<]\d{7}[a-z\d<]{2,20}"
 )
 _PLATE = re.compile(r"(?<![a-z\d-])[a-hj-np-tv-z]{2}-\d{3}-[a-hj-np-tv-z]{2}(?![a-z\d-])")
 _UUID = re.compile(r"(?<![a-z\d])[a-f\d]{8}-[a-f\d]{4}-[a-f\d]{4}-[a-f\d]{4}-[a-f\d]{12}(?![a-z\d])")
@@ -48,32 +54,58 @@ _OF_A_CODE = re.compile(
 )
 
 _CUES: tuple[tuple[str, str, str], ...] = (
-    (NIR, r"nir|nss|(?:n|no|num|numero|number)?[ .°]{0,3}(?:de |d')?(?:securite sociale|secu|ss)|insee|ins|ins-nir|immatriculation|(?:carte )?vitale|assure(?: social)?", r"[123478](?:[ .\-/_\n]{0,3}[\dab]){7,14}"),
+    (
+        NIR,
+        r"nir|nss|(?:n|no|num|numero|number)?[ .°]{0,3}(?:de |d')?(?:securite sociale|secu|ss)|insee|ins|ins-nir"
+        r"|immatriculation|(?:carte )?vitale|assure(?: social)?",
+        r"[123478](?:[ .\-/_\n]{0,3}[\dab]){7,14}",
+    ),
     (RPPS, r"rpps", r"\d(?:[ .\-/_\n]{0,2}\d){8,11}"),
     (ADELI, r"adeli", r"[\dab](?:[ .\-/_\n]{0,2}[\dab]){6,9}"),
-    (FINESS, r"finess(?: geographique| juridique| et| ej)?|(?:n|no|numero) (?:d')?am", r"[\dab](?:[ .\-/_\n]{0,2}[\dab]){6,9}"),
-    (PASSPORT, r"passeport|passport|pass\.", r"[a-z]{0,3}[ -]?\d[\da-z]{2,9}(?:[ -](?=[a-z]{0,3}\d)[\da-z]{2,6}){0,2}"),
-    (IBAN, r"iban|rib|compte bancaire|coordonnees bancaires|bank account|bank details|account number", r"[a-z\d]{2}\d\d(?:[ \-]?[a-z]{4})?(?:[ \-]?(?=[a-z]{0,3}\d)[\da-z]{1,4}){2,9}"),
+    (
+        FINESS,
+        r"finess(?: geographique| juridique| et| ej)?|(?:n|no|numero) (?:d')?am",
+        r"[\dab](?:[ .\-/_\n]{0,2}[\dab]){6,9}",
+    ),
+    (
+        PASSPORT,
+        r"passeport|passport|pass\.",
+        r"[a-z]{0,3}[ -]?\d[\da-z]{2,9}(?:[ -](?=[a-z]{0,3}\d)[\da-z]{2,6}){0,2}",
+    ),
+    (
+        IBAN,
+        r"iban|rib|compte bancaire|coordonnees bancaires|bank account|bank details|account number",
+        r"[a-z\d]{2}\d\d(?:[ \-]?[a-z]{4})?(?:[ \-]?(?=[a-z]{0,3}\d)[\da-z]{1,4}){2,9}",
+    ),
     (SSN, r"ssn|social security(?: number| no)?|soc\.? ?sec", r"[x\d*](?:[ .\-]?[x\d*]){3,8}"),
     (NHS, r"nhs|chi|h&c", r"\d(?:[ .\-\n]{0,2}\d){8,9}"),
     (
         ID,
-        r"ipp|iep|nip|nda|npi|mrn|mr ?#|hosp(?:ital)?|hospital|unit|urn|pid|csn|fin|acct|account|accession|encounter|visit|specimen|episode|chart|case|file"
-        r"|record|medical record|dossier(?: patient| medical| administratif)?|(?:numero|n|no|num|identifiant)[ .°]{0,2}(?:de |d')?(?:dossier|patient|sejour|venue|admission|hospitalisation|identification|permanent|examen|demande|adherent|contrat|mutuelle|facture|allocataire)"
-        r"|identifiant(?: permanent)?(?: patient)?|id patient|patient id|patient identifier|identifier|id|venue|sejour|accession|demande|carte (?:nationale )?d'identite|cni|identity card|id card|national id"
-        r"|permis(?: de conduire)?|driving licence|driver'?s? licen[sc]e|licence|license|dl|titre de sejour|mutuelle|adherent|allocataire|caf|policy|insurance|member|subscriber|medicare|medicaid|dea"
+        r"ipp|iep|nip|nda|npi|mrn|mr ?#|hosp(?:ital)?|hospital|unit|urn|pid|csn|fin|acct|account"
+        r"|accession|encounter|visit|specimen|episode|chart|case|file"
+        r"|record|medical record|dossier(?: patient| medical| administratif)?|(?:numero|n|no|num"
+        r"|identifiant)[ .°]{0,2}(?:de |d')?(?:dossier|patient|sejour|venue|admission|hospitalisation"
+        r"|identification|permanent|examen|demande|adherent|contrat|mutuelle|facture|allocataire)"
+        r"|identifiant(?: permanent)?(?: patient)?|id patient|patient id|patient identifier|identifier|id"
+        r"|venue|sejour|accession|demande|carte (?:nationale )?d'identite|cni|identity card|id card"
+        r"|national id"
+        r"|permis(?: de conduire)?|driving licence|driver'?s? licen[sc]e|licence|license|dl"
+        r"|titre de sejour|mutuelle|adherent|allocataire|caf|policy|insurance|member|subscriber|medicare"
+        r"|medicaid|dea"
         r"|siret|siren|ame|matricule|badge|serial|s/n|sn|serie",
         _VALUE,
     ),
-)  # fmt: skip
+)
 _CUED = tuple(
     (kind, re.compile(rf"(?<![a-z\d])(?:{cue})(?![a-z]){_TO}(?P<n>{value})(?![a-z\d])"))
     for kind, cue, value in _CUES
 )
 # Words that mean something else as well: they want a sign that a number follows.
 _LOOSE = re.compile(
-    r"(?:hosp|hospital|unit|fin|visit|episode|chart|case|file|record|id|venue|sejour|license|licence|policy|insurance|member|serie|ins|ss|secu|accession"
-    r"|badge|ame|demande|identifier|chi|h&c|vitale|assure|dl|encounter|specimen|account|mutuelle|pid|nip|sn|rib|caf|matricule|dossier|medicare|medicaid|permis|adherent)"
+    r"(?:hosp|hospital|unit|fin|visit|episode|chart|case|file|record|id|venue|sejour|license|licence"
+    r"|policy|insurance|member|serie|ins|ss|secu|accession"
+    r"|badge|ame|demande|identifier|chi|h&c|vitale|assure|dl|encounter|specimen|account|mutuelle|pid|nip"
+    r"|sn|rib|caf|matricule|dossier|medicare|medicaid|permis|adherent)"
 )
 _SIGN = re.compile(r"(?:[:#°=]|\bn[o°]?\b|\bnum|\bid\b|\bnr\b)")
 _FEWEST_DIGITS = 4

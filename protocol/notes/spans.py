@@ -13,7 +13,8 @@ PASSPORT, IBAN, SSN, NHS, KNOWN = "PASSPORT", "IBAN", "SSN", "NHS", "KNOWN"
 
 #: Where two overlap, both go, under the name of the first of these.
 ORDER = (
-    KNOWN, EMAIL, URL, IBAN, NIR, SSN, NHS, RPPS, FINESS, ADELI, PASSPORT, IP, PHONE, DATE, ADDRESS, ID, AGE, NAME, PLACE,
+    KNOWN, EMAIL, URL, IBAN, NIR, SSN, NHS, RPPS, FINESS, ADELI, PASSPORT, IP, PHONE, DATE, ADDRESS, ID, AGE, NAME,
+    PLACE,
 )  # fmt: skip
 _RANK = {kind: rank for rank, kind in enumerate(ORDER)}
 #: What stands in place of a part. A text that was cleaned once is not cleaned again there.

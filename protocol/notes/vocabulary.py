@@ -16,15 +16,15 @@ from enum import IntEnum
 from functools import lru_cache
 from importlib import import_module
 from importlib.resources import files
+from pathlib import Path
 
+from protocol.errors import DataError
 from protocol.notes.folding import plain
 
 #: Those of countries where patients with English and French records live.
 NAME_LISTS = ("en_US", "en_GB", "en_IE", "en_NZ", "fr_FR", "fr_CA", "fr_BE", "fr_CH")
 #: Zipf values (log10 of occurrences in a billion words): common, and rare enough to say nothing alone.
 COMMON, RARE = 3.65, 2.6
-#: A word of the language that is no name even beside one.
-VERY_COMMON = 5.0
 _CACHED = 65_536
 _LONGEST = 40
 
@@ -44,41 +44,52 @@ class Sense(IntEnum):
 
 # Elements of clinical words; five letters and more anywhere in a word, shorter ones at its beginning only.
 _ELEMENTS = re.compile(
-    """abdom|acetab|adeno[a-z]{3}|aesthe|anesth|anasto|andro[a-z]{4}|aneur|angio[a-z]{3}|aorti|appendi|arter[iy]
-    |arthr|articul|asthm|atri[ao][lv]|auricul|bacter|bilat|biliai|bilirub|bronch|calci[fnpu]|cancer|carcin|cardi[aoq][a-z]{2}
-    |carpien|cathet|caecal|cephal|cerebr|cervic|chemo[rt]|chimio|chirurg|cholec|choles|chondr|clavic|coagul|colono|corneen
-    |coronar|cortico|crani[aeo]|cutan|cyano|cyst[eio]|cyto[a-z]{3}|dermat|dermi[cqst]|derme|diabet|diaphr|diarrh|dilat|diures|dorso|duoden|dysp|dysf
-    |dyst[ro]|echog|echoca|edema|oedem|emboli|encepha|endocr|endom|endosc|enter[io][a-z]{3}|epiderm|epigas|epilep|erythem
-    |erythro|esophag|oesoph|femora|fibri[ln]|fibro[a-z]|fistul|fractu|gastr[io]|genit|gingiv|glauc|glosso|glyc[eo]|gonad
-    |gynec|haem[ao][a-z]|hemat|hemi[apt]|hemog|hemor|hepat|herni|hormon|hydro[ckntx]|hyper[a-z]{3}|hypo[a-z]{4}|hyster
-    |ictere|ileo[a-z]|immun|infect|inflam|inguin|insulin|intest|intra[a-z]{4}|intub|ischem|kerat|kinesi|laparo|laryn|leuc[eo]
-    |leuk[eo]|lesion|ligam|lipid|lithia|lobair|lombai|lumbar|lymph|mammai|mammo|mandib|medull|melano|mening|mesent|metabo
-    |metast|microb|mitral|morphin|muqu|mucos|muscul|myco[bpts]|myel[io]|myocar|myopa|nasal|necro|neonat|nephr|neur[aio]
-    |nodul|obstet|occlu|ocula|odont|omphal|oncol|ophtal|ophth|ortho[gpst]|osseu|osteo|otorh|ovari|palp[aeiu]|pancre
-    |papill|para(?:lys|metr|pleg|site|spin|thyr|ceta)|parench|pariet|patho|pediat|pelvi|perfus|perica|perine|perito|pharma|pharyn|phleb|phlyct
-    |physio|pleur[aeo]|pneum|polyp|postop|preop|prostat|prosth|proteh|proth|psych|pulmo|purul|pyelo|radio[gltu]|rachi|rectal
-    |renal|resect|retin[aeio]|rhino|rhumat|rheum|sacro|saign|salping|sangui|sarco|scapul|schizo|scint|scler|septi[cq]
-    |serolo|sigmoi|sinus|spasm|sphinct|spiro|splen|spondyl|stenos|stern[oa]|stetho|stomat|sutur|symphys|symptom|syncop
-    |syndrom|tachy|bradyc|tendin|testic|thorac|thromb|thyro|tibia|tomod|tonsil|toxi[cn]|trache|transf|trauma|tubercu|tumeur|tumor
-    |tympan|ulcer|ultras|umbilic|ureter|uret[hr]|urin[aeo]|urolog|uter[iu]|vaccin|vagin|valvul|varic[eo]|vascul|veineu|venous
-    |ventric|vertebr|vertig|vesic|viral|viscer|vitam""".replace("\n", "").replace(" ", "")
+    """abdom|acetab|adeno[a-z]{3}|aesthe|anesth|anasto|andro[a-z]{4}|aneur|angio[a-z]{3}|aorti|appendi
+    |arter[iy]|arthr|articul|asthm|atri[ao][lv]|auricul|bacter|bilat|biliai|bilirub|bronch|calci[fnpu]
+    |cancer|carcin|cardi[aoq][a-z]{2}|carpien|cathet|caecal|cephal|cerebr|cervic|chemo[rt]|chimio|chirurg
+    |cholec|choles|chondr|clavic|coagul|colono|corneen|coronar|cortico|crani[aeo]|cutan|cyano|cyst[eio]
+    |cyto[a-z]{3}|dermat|dermi[cqst]|derme|diabet|diaphr|diarrh|dilat|diures|dorso|duoden|dysp|dysf|dyst[ro]
+    |echog|echoca|edema|oedem|emboli|encepha|endocr|endom|endosc|enter[io][a-z]{3}|epiderm|epigas|epilep
+    |erythem|erythro|esophag|oesoph|femora|fibri[ln]|fibro[a-z]|fistul|fractu|gastr[io]|genit|gingiv|glauc
+    |glosso|glyc[eo]|gonad|gynec|haem[ao][a-z]|hemat|hemi[apt]|hemog|hemor|hepat|herni|hormon|hydro[ckntx]
+    |hyper[a-z]{3}|hypo[a-z]{4}|hyster|ictere|ileo[a-z]|immun|infect|inflam|inguin|insulin|intest
+    |intra[a-z]{4}|intub|ischem|kerat|kinesi|laparo|laryn|leuc[eo]|leuk[eo]|lesion|ligam|lipid|lithia|lobair
+    |lombai|lumbar|lymph|mammai|mammo|mandib|medull|melano|mening|mesent|metabo|metast|microb|mitral|morphin
+    |muqu|mucos|muscul|myco[bpts]|myel[io]|myocar|myopa|nasal|necro|neonat|nephr|neur[aio]|nodul|obstet
+    |occlu|ocula|odont|omphal|oncol|ophtal|ophth|ortho[gpst]|osseu|osteo|otorh|ovari|palp[aeiu]|pancre
+    |papill|para(?:lys|metr|pleg|site|spin|thyr|ceta)|parench|pariet|patho|pediat|pelvi|perfus|perica|perine
+    |perito|pharma|pharyn|phleb|phlyct|physio|pleur[aeo]|pneum|polyp|postop|preop|prostat|prosth|proteh
+    |proth|psych|pulmo|purul|pyelo|radio[gltu]|rachi|rectal|renal|resect|retin[aeio]|rhino|rhumat|rheum
+    |sacro|saign|salping|sangui|sarco|scapul|schizo|scint|scler|septi[cq]|serolo|sigmoi|sinus|spasm|sphinct
+    |spiro|splen|spondyl|stenos|stern[oa]|stetho|stomat|sutur|symphys|symptom|syncop|syndrom|tachy|bradyc
+    |tendin|testic|thorac|thromb|thyro|tibia|tomod|tonsil|toxi[cn]|trache|transf|trauma|tubercu|tumeur|tumor
+    |tympan|ulcer|ultras|umbilic|ureter|uret[hr]|urin[aeo]|urolog|uter[iu]|vaccin|vagin|valvul|varic[eo]
+    |vascul|veineu|venous|ventric|vertebr|vertig|vesic|viral|viscer|vitam""",
+    re.VERBOSE,
 )  # fmt: skip
 _CLINICAL_ENDING = re.compile(
-    """(?:itis|itides|ites?|oses?|osis|oma|omas|omata|(?<!s)omes?|emias?|aemias?|emies?|emique|emic|ectom(?:y|ies?)|ostom(?:y|ies?)|otom(?:y|ies?)
-    |scop(?:y|ies?|ique|ic)|graph(?:y|ies?|ique|ic)|gramm?es?|grams?|path(?:y|ies?|ique|ic)|alg(?:ia|ies?|ique|ic)|plast(?:y|ies?|ique)|uri[ae]s?|urique|peni[ae]s?
-    |pleg(?:ia|ies?|ic|ique)|phag(?:ia|ies?)|phas(?:ia|ies?)|phob(?:ia|ies?|ic|ique)|pn(?:oe|ee|ea|eic|eique)s?|rrh(?:oe|e)?(?:a|ee|ees|age|ages|agique|agic|agies?)s?
-    |rrag(?:ie|ies|ique)|megal(?:y|ies?)|trop(?:hy|hie|hies|hic|hique)|troph(?:y|ied|ie|ique)|mania|manies?|lys(?:is|es?)|lyt(?:ic|ique)s?|cyt(?:es?|aires?|ic)
-    |blast(?:s|es?|ic|ique)?|toxic(?:ity|ite)|therap(?:y|ies?|eutique|eutic|ist)|log(?:y|ies?|ist|ists|ue|ues|iques?|ical)|iatr(?:y|ie|ic|ique|e|es|ist)
-    |mycine?s?|cillin[es]*|azoles?|prazoles?|statine?s?|sartan|olol|dipine|zepam|zolam|parine?|gliptine?|gliflozine?|formine?|cycline?s?|floxacine?
-    |caine|flurane|curonium|setron|triptan|mab|tinib|ciclib|vir|oxetine|triptyline|thiazide|semide|prost|fibrate|dronate|cortisone?|solone|sonide|terol|tropium|profene?)$
-    """.replace("\n", "").replace(" ", "")
+    """(?:itis|itides|ites?|oses?|osis|oma|omas|omata|(?<!s)omes?|emias?|aemias?|emies?|emique|emic|ectom(?:y
+    |ies?)|ostom(?:y|ies?)|otom(?:y|ies?)|scop(?:y|ies?|ique|ic)|graph(?:y|ies?|ique|ic)|gramm?es?|grams?
+    |path(?:y|ies?|ique|ic)|alg(?:ia|ies?|ique|ic)|plast(?:y|ies?|ique)|uri[ae]s?|urique|peni[ae]s?
+    |pleg(?:ia|ies?|ic|ique)|phag(?:ia|ies?)|phas(?:ia|ies?)|phob(?:ia|ies?|ic|ique)|pn(?:oe|ee|ea|eic
+    |eique)s?|rrh(?:oe|e)?(?:a|ee|ees|age|ages|agique|agic|agies?)s?|rrag(?:ie|ies|ique)|megal(?:y|ies?)
+    |trop(?:hy|hie|hies|hic|hique)|troph(?:y|ied|ie|ique)|mania|manies?|lys(?:is|es?)|lyt(?:ic|ique)s?
+    |cyt(?:es?|aires?|ic)|blast(?:s|es?|ic|ique)?|toxic(?:ity|ite)|therap(?:y|ies?|eutique|eutic|ist)
+    |log(?:y|ies?|ist|ists|ue|ues|iques?|ical)|iatr(?:y|ie|ic|ique|e|es|ist)|mycine?s?|cillin[es]*|azoles?
+    |prazoles?|statine?s?|sartan|olol|dipine|zepam|zolam|parine?|gliptine?|gliflozine?|formine?|cycline?s?
+    |floxacine?|caine|flurane|curonium|setron|triptan|mab|tinib|ciclib|vir|oxetine|triptyline|thiazide
+    |semide|prost|fibrate|dronate|cortisone?|solone|sonide|terol|tropium|profene?)$""",
+    re.VERBOSE,
 )  # fmt: skip
 # Endings of ordinary words, which say something only of longer ones.
 _WORD_ENDING = re.compile(
-    """(?:tions?|sions?|ments?|ness|ities|ity|ites|ites?|ives?|ivement|able|ables|ible|ibles|ables?|ably|ful|fully|less|ously|ously|ous|ally|edly|ingly
-    |ically|icals?|iques?|iquement|eux|euses?|aires?|airement|ateurs?|atrices?|iennes?|ismes?|isme|ism|istes?|ists?|ances?|ences?|ency|ancy|ants?|antes?|ents?|entes?
-    |ized?|ised?|izing|ising|izes?|ises?|isee?s?|isation|ization|ified|ifies|ifying|ifie[es]*|ment|ures?|ages?|ated|ating|ates|ative|atory|atoires?|ales?|elles?|iels?
-    |ees?|er|ers|ing|ings|ed|ly|ship|ward|wards|ification)$""".replace("\n", "").replace(" ", "")
+    """(?:tions?|sions?|ments?|ness|ities|ity|ites|ites?|ives?|ivement|able|ables|ible|ibles|ables?|ably|ful
+    |fully|less|ously|ously|ous|ally|edly|ingly|ically|icals?|iques?|iquement|eux|euses?|aires?|airement
+    |ateurs?|atrices?|iennes?|ismes?|isme|ism|istes?|ists?|ances?|ences?|ency|ancy|ants?|antes?|ents?|entes?
+    |ized?|ised?|izing|ising|izes?|ises?|isee?s?|isation|ization|ified|ifies|ifying|ifie[es]*|ment|ures?
+    |ages?|ated|ating|ates|ative|atory|atoires?|ales?|elles?|iels?|ees?|er|ers|ing|ings|ed|ly|ship|ward
+    |wards|ification)$""",
+    re.VERBOSE,
 )  # fmt: skip
 
 
@@ -182,7 +193,7 @@ class Vocabulary:
             return Sense.UNKNOWN
         if len(word) > _LONGEST or "-" in word:
             return Sense.UNKNOWN
-        if len(word) >= 6 and _ELEMENTS.search(word) or len(word) >= 7 and _CLINICAL_ENDING.search(word):
+        if (len(word) >= 6 and _ELEMENTS.search(word)) or (len(word) >= 7 and _CLINICAL_ENDING.search(word)):
             return Sense.TERM if zipf or len(word) >= 10 else Sense.RARE
         return self._built(word, zipf)
 
@@ -196,6 +207,18 @@ class Vocabulary:
                 if stem not in self._names and len(stem) > 3:
                     return Sense.RARE
         return Sense.RARE if zipf >= COMMON - 0.35 else Sense.UNKNOWN
+
+
+def read_words(path: Path) -> tuple[str, ...]:
+    """A hospital's own names or terms: one a line, remarks after ``#``. Raises DataError when it cannot be read."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{path.name} cannot be read as a list of words.", "Give a text file in UTF-8."
+        ) from error
+    entries = (line.partition("#")[0].strip() for line in lines)
+    return tuple(entry for entry in entries if entry)
 
 
 def _words(name: str) -> list[str]:

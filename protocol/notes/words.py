@@ -6,17 +6,38 @@ import re
 from dataclasses import dataclass
 
 from protocol.notes.spans import MARK
-from protocol.notes.vocabulary import Sense, Vocabulary
+from protocol.notes.vocabulary import Sense, Vocabulary, listed
 
-PARTICLES = frozenset(
-    "de du des la le les d l van von der den zu zur ter ten op el al ul ben bin ibn bint abu abou ould ait da das dos do di del della dal st ste saint mac mc y e af av".split()
-)
+PARTICLES = listed("particles")
 _WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+){0,6}")
-_ELIDED = frozenset("l d j m t s c n qu jusqu lorsqu puisqu quelqu presqu".split())
+_ELIDED = frozenset(
+    ("l", "d", "j", "m", "t", "s", "c", "n", "qu", "jusqu", "lorsqu", "puisqu", "quelqu", "presqu")
+)
 #: An end of a sentence, or a sign after which a capital says nothing.
 _NEW = re.compile(r"(?:^|[.!?:;\n\t•●▪■◦*>|=/\[\]{}\"«»“”]|(?:^|\s)-{1,3}|\d[.)]|\(|…)[ \t]*$")
 #: After their point no sentence begins.
-_SHORT = frozenset("dr drs mr mrs ms mme mmes mlle pr prof st ste vs mm sr jr cf no".split())
+_SHORT = frozenset(
+    (
+        "dr",
+        "drs",
+        "mr",
+        "mrs",
+        "ms",
+        "mme",
+        "mmes",
+        "mlle",
+        "pr",
+        "prof",
+        "st",
+        "ste",
+        "vs",
+        "mm",
+        "sr",
+        "jr",
+        "cf",
+        "no",
+    )
+)
 _ABBREVIATED = re.compile(r"\.[ \t]{0,3}")
 _HEADED, _SHOUTED = 0.75, 0.7
 _MOST_IN_HEADING = 12
@@ -73,19 +94,6 @@ def words(text: str, bare: str, vocabulary: Vocabulary) -> list[Word]:
             continue
         for begin, stop in _parts(bare, start, end):
             low = bare[begin:stop]
-            glued = (
-                begin > 0
-                and (
-                    text[begin - 1].isdigit()
-                    or text[begin - 1] in "_%"
-                    or text[begin - 1] == "/"
-                    and stop - begin < 3
-                )
-            ) or text[stop : stop + 1].isdigit()
-            # "CHA2DS2-VASc"
-            glued = glued or begin > 1 and text[begin - 1] == "-" and text[begin - 2].isdigit()
-            # A unit: "1.5 L."
-            glued = glued or stop - begin == 1 and bool(re.search(r"\d ?$", text[max(0, begin - 2) : begin]))
             first = _is_first(text, begin) and not (
                 found and _ABBREVIATED.fullmatch(text, found[-1].end, begin) and _is_short_for(found[-1])
             )
@@ -98,12 +106,23 @@ def words(text: str, bare: str, vocabulary: Vocabulary) -> list[Word]:
                     _sense(low, text[begin:stop], vocabulary),
                     first,
                     False,
-                    glued,
+                    _is_glued(text, begin, stop),
                     line,
                 )
             )
     _settle(found, first_of_line)
     return found
+
+
+def _is_glued(text: str, begin: int, stop: int) -> bool:
+    """Whether digits or signs beside it say that it is a part of something else."""
+    before = text[max(0, begin - 2) : begin]
+    if before[-1:].isdigit() or before[-1:] in ("_", "%") or text[stop : stop + 1].isdigit():
+        return True
+    if before[-1:] == "/" and stop - begin < 3:
+        return True
+    # "CHA2DS2-VASc"; a unit, "1.5 L.".
+    return bool(re.search(r"\d-$", before)) or (stop - begin == 1 and bool(re.search(r"\d $", before)))
 
 
 def _is_short_for(word: Word) -> bool:
@@ -130,7 +149,7 @@ def _sense(low: str, text: str, vocabulary: Vocabulary) -> Sense:
     """Of a word with hyphens: by its parts, unless a list has the whole of it."""
     if len(low) > 60:
         return Sense.WORD
-    whole = vocabulary.sense(low.replace("'", "'"))
+    whole = vocabulary.sense(low)
     if "-" not in low or whole is Sense.TERM:
         if "'" in low and whole is Sense.UNKNOWN:
             return max(whole, vocabulary.sense(low.replace("'", "")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -336,3 +337,67 @@ def test_datasets_of_images_and_of_records_get_a_version_without_the_patient(hos
     assert made.newest().held([patient]) == [] and made.newest().version == 2
     again = hospital.said("withdraw", "HOSP-5")
     assert (again["datasets"], again["records"]) == ([], 2)
+
+
+def test_export_gives_all_that_is_held_of_one_patient_and_of_nobody_else(hospital: Hospital) -> None:
+    vault = Vault.open(hospital.home, PASSWORD)
+    for number, patient in enumerate(("HOSP-5", "HOSP-6")):
+        vault.add(instances.of(number, hospital.pseudonyms.patient(patient)))
+    vault.flush()
+    bring(hospital, person(hospital, "5", ("urn:mrn", "HOSP-5")), of(hospital, "5", 1), of(hospital, "6", 2))
+    rows = [(hospital.pseudonyms.patient(str(each), "fhir"), tables.record(each)) for each in range(80)]
+    RecordDataset.create(hospital.home / "datasets" / "cohort", tables.SCHEMA, iter(rows), vault)
+    target = hospital.folder / "held.zip"
+    said = hospital.said("export", "HOSP-5", "--out", target)
+    assert (said["resources"], said["images"], said["datasets"], said["models"]) == (2, 1, ["cohort"], [])
+    assert target.stat().st_mode & 0o777 == 0o600
+    with zipfile.ZipFile(target) as archive:
+        assert sorted(archive.namelist()) == ["about.json", "images/2.25.0.dcm", "records.json"]
+        bundle = json.loads(archive.read("records.json"))
+        about = json.loads(archive.read("about.json"))
+        assert archive.read("images/2.25.0.dcm") == vault.content("2.25.0")
+    assert [each["resource"]["resourceType"] for each in bundle["entry"]] == ["Observation", "Patient"]
+    [membership] = about["datasets"]
+    assert membership["records"] == [tables.record(5)] and membership["versions"] == [1]
+    everything = target.read_bytes() + json.dumps([bundle, about]).encode()
+    assert b"HOSP-5" not in everything, "what is held has pseudonyms"
+    assert hospital.pseudonyms.patient("6", "fhir").encode() not in everything
+
+    before = target.read_bytes()
+    again = hospital.run("export", "HOSP-5", "--out", target)
+    assert again.exit_code == 1 and "exists already" in " ".join(again.output.split())
+    assert target.read_bytes() == before
+    log = (hospital.home / "vault" / "access.log").read_text()
+    assert '"action": "export"' in log and "HOSP" not in log
+
+
+def test_export_of_nobody_writes_nothing(hospital: Hospital) -> None:
+    target = hospital.folder / "held.zip"
+    result = hospital.run("export", "-", "--out", target, given="HOSP-9\n")
+    assert result.exit_code == 1 and "Nothing is held under this id" in " ".join(result.output.split())
+    assert list(hospital.folder.glob("*held*")) == []
+
+
+def test_export_after_a_withdrawal_finds_nothing(hospital: Hospital) -> None:
+    bring(hospital, person(hospital, "5", ("urn:mrn", "HOSP-5")), of(hospital, "5", 1))
+    hospital.said("withdraw", "HOSP-5")
+    assert hospital.run("export", "HOSP-5", "--out", hospital.folder / "held.zip").exit_code == 1
+
+
+def test_who_would_stand_alone_in_a_cohort_leaves_with_the_patient_who_withdraws(hospital: Hospital) -> None:
+    vault = Vault.open(hospital.home, PASSWORD)
+    bring(hospital, person(hospital, "5", ("urn:mrn", "HOSP-5")))
+    names = [hospital.pseudonyms.patient(str(each), "fhir") for each in range(80)]
+    name = tables.SCHEMA.columns[0].name
+    rows = [
+        (each, {**tables.record(0), name: tables.record(0)[name] + (number in (5, 6))})
+        for number, each in enumerate(names)
+    ]
+    source = {"mapping": "x", "levels": {}, "k": 2, "consent": "opt-out", "quasi_identifiers": [name]}
+    made = RecordDataset.create(
+        hospital.home / "datasets" / "cohort", tables.SCHEMA, rows, vault, source=source
+    )
+    place = made.indices_of([names[5]])
+    assert hospital.said("withdraw", "HOSP-5")["datasets"][0]["places"] == place
+    after = made.newest()
+    assert after.indices_of([names[6]]) == [] and len(list(after.by_code())) == 78

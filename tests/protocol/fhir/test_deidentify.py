@@ -309,6 +309,17 @@ def test_a_second_look_at_codes_and_numbers(tmp_path):
     assert "code" in others[1].content and others[2].content["valueInteger"] == 687654
 
 
+def test_a_postal_code_within_a_code_is_by_chance(tmp_path):
+    own = patient(address=[{"postalCode": "10001"}])
+    code = "428191000124101"
+    items = cleaned(
+        tmp_path, own, condition(code=code), observation(valueString="10001, 710001 x"), notes=Nothing()
+    )
+    assert items[1].content["code"]["coding"][0]["code"] == code
+    assert "valueString" not in items[2].content
+    assert "valueString" in one(tmp_path, observation(valueString="710001 x"), own, notes=Nothing())
+
+
 def test_practitioners_are_masked_where_they_are_named(tmp_path):
     doctor = {"resourceType": "Practitioner", "id": "d", "active": True, "name": [{"family": "Vandrecourt"}]}
     given = observation(valueString="Seen by Vandrecourt")

@@ -5,9 +5,11 @@ import random
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from protocol.fhir import handlers
 from protocol.fhir.importing import deidentified
 from protocol.fhir.reading import Found, Refused
 from protocol.fhir.resource import Clean
@@ -39,6 +41,25 @@ def test_nothing_planted_survives_and_what_is_measured_stays(tmp_path):
     assert plants > 10_000 and stays > 1_000
     assert +left == {}
     assert missing.total() <= stays * 0.02, missing.most_common(10)
+
+
+@pytest.mark.parametrize(
+    ("hole", "places"),
+    [
+        ("_judged", {"codes of known systems", "codes of unknown systems"}),
+        ("_mistyped", {"codes"}),
+    ],
+)
+def test_a_hole_is_found(tmp_path, monkeypatch, hole, places):
+    """With codes of any system, or with any code, the search tells where something is left."""
+    if hole == "_judged":
+        monkeypatch.setattr(handlers.CodeBook, "has", lambda *_: True)
+    else:
+        monkeypatch.setattr(handlers, "keep_code", lambda _: lambda value, _: value)
+    (each,) = planted.patients(1, 7, RULES)
+    clean, _ = parted(imported(ndjson(tmp_path, *(made.resource for made in each)), notes=KnownOnly()))
+    text = "\n".join(text for one in clean for text in planted.texts_of(one.content))
+    assert {plant.place for made in each for plant in made.plants if plant.token in text} >= places
 
 
 # --- any JSON ---
