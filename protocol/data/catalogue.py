@@ -77,13 +77,13 @@ def find(name: str) -> Path:
         raise InvalidInput(f"There is no public data set {name!r}.", f"There are: {', '.join(sorted(SETS))}.")
     wanted = SETS[name]
     reasons = []
-    for folder in _folders(wanted):
-        reason = _reason_against(folder, wanted)
+    for folder in folders_for(wanted):
+        reason = reason_against(folder, wanted)
         if not reason:
             return folder
         reasons.append(f"{folder}: {reason}")
     cache = _cache(wanted)
-    reason = _download(wanted, cache) or _reason_against(cache, wanted)
+    reason = _download(wanted, cache) or reason_against(cache, wanted)
     if not reason:
         return cache
     reasons.append(f"{wanted.address}: {reason}")
@@ -93,7 +93,7 @@ def find(name: str) -> Path:
     )
 
 
-def _folders(wanted: PublicSet) -> list[Path]:
+def folders_for(wanted: PublicSet) -> list[Path]:
     given = os.environ.get("SALUS_DATA")
     folders = [Path(given).expanduser() / wanted.name] if given else []
     beside = Path(__file__).resolve().parents[2].parent / "shared" / "data" / wanted.name
@@ -108,7 +108,7 @@ def _cache(wanted: PublicSet) -> Path:
     return Path(platformdirs.user_cache_dir("salus")) / "data" / wanted.name
 
 
-def _reason_against(folder: Path, wanted: PublicSet) -> str:
+def reason_against(folder: Path, wanted: PublicSet) -> str:
     for name in wanted.files:
         try:
             content = (folder / name).read_bytes()

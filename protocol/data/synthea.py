@@ -31,8 +31,8 @@ MAX_BUNDLE_BYTES = 64 * 1024 * 1024
 def find() -> Path:
     """The archive, with its pinned SHA-256. Raises `DataUnavailable` with what was wrong with each place."""
     reasons = []
-    for folder in catalogue._folders(SYNTHEA):
-        if not (reason := catalogue._reason_against(folder, SYNTHEA)):
+    for folder in catalogue.folders_for(SYNTHEA):
+        if not (reason := catalogue.reason_against(folder, SYNTHEA)):
             return folder / FILE
         reasons.append(f"{folder}: {reason}")
     raise DataUnavailable(

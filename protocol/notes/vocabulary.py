@@ -42,7 +42,7 @@ class Sense(IntEnum):
     TERM = 5
 
 
-# Elements of clinical words; five letters and more anywhere in a word, shorter ones at its beginning only.
+# Elements of clinical words, anywhere in a word of six letters and more.
 _ELEMENTS = re.compile(
     """abdom|acetab|adeno[a-z]{3}|aesthe|anesth|anasto|andro[a-z]{4}|aneur|angio[a-z]{3}|aorti|appendi
     |arter[iy]|arthr|articul|asthm|atri[ao][lv]|auricul|bacter|bilat|biliai|bilirub|bronch|calci[fnpu]
@@ -213,7 +213,7 @@ def read_words(path: Path) -> tuple[str, ...]:
     """A hospital's own names or terms: one a line, remarks after ``#``. Raises DataError when it cannot be read."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError):
         raise DataError(
             f"{path.name} cannot be read as a list of words.", "Give a text file in UTF-8."
         ) from error

@@ -90,7 +90,7 @@ def test_another_random_state_is_another_split_of_the_same_rows(hospitals):
 
 
 def test_without_files_it_is_unavailable(monkeypatch):
-    monkeypatch.setattr(catalogue, "_folders", lambda _: [])
+    monkeypatch.setattr(catalogue, "folders_for", lambda _: [])
     monkeypatch.setattr(catalogue, "_download", lambda *_: "no network here")
     with pytest.raises(DataUnavailable, match="no network here"):
         heart_disease.load()

@@ -1,0 +1,144 @@
+"""Any text: its form, its markup, its size; the spans, and what was cleaned before."""
+
+from __future__ import annotations
+
+import random
+import unicodedata
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from protocol.notes.deidentify import Deidentifier
+from protocol.notes.folding import fold
+from protocol.notes.markup import text_of
+
+NOTE = "Monsieur Ketelbuters Zoéline, né le 12/03/1961, 12 rue des Lilas, 69003 Lyon.\nTél : 04 72 11 22 33 - IPP : 8001234567."
+MILLION = 1_000_000
+LARGE = [
+    "a", "A", "1", " ", "\n", "@", "a@", "é", "\0", "\u200b", "中", ".", "-", "a-", "a'", "M. ", "A. ", "12 ", "01 23 45 67 89 ",
+    "12/03/2024 ", "1 mai ", "12 rue ", "75000 Paris ", "FR76 0000 ", "IPP: ", "tel ", "http://", "www.", ":", "P<", "Jean de la ",
+    "nom : ", "Abcdefgh ", "[NAME] ", "1  ,  ", "1/", "(", "patient's son ",
+]  # fmt: skip
+
+
+def test_spans_stand_in_the_original(deidentifier: Deidentifier) -> None:
+    for form in ("NFC", "NFD"):
+        text = unicodedata.normalize(form, NOTE)
+        cleaned = deidentifier.clean(text)
+        parts = [
+            (unicodedata.normalize("NFC", text[each.start : each.end]), each.kind) for each in cleaned.spans
+        ]
+        assert parts == [
+            ("Ketelbuters Zoéline", "NAME"),
+            ("12/03/1961", "DATE"),
+            ("12 rue des Lilas, 69003 Lyon", "ADDRESS"),
+            ("04 72 11 22 33", "PHONE"),
+            ("8001234567", "ID"),
+        ]
+        assert cleaned.found == {"ADDRESS": 1, "DATE": 1, "ID": 1, "NAME": 1, "PHONE": 1}
+
+
+def test_what_stays_is_the_original_letter_for_letter(deidentifier: Deidentifier) -> None:
+    text = "Œdème\u00a0: «\u202fnon\u202f» — T°\u00a037,2\u2009°C, ﬁèvre\u200b e\u0301tat."
+    assert deidentifier.clean(text).text == text
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "０４ ７２ １１ ２２ ３３",
+        "04\u202f72\u202f11\u202f22\u202f33",
+        "04‑72‑11‑22‑33",
+        "04–72–11–22–33",
+        "0\u200b4 72 11 22\u2060 33",
+        "٠٤ ٧٢ ١١ ٢٢ ٣٣",
+        "04\0 72\0 11 22 33",
+    ],
+)
+def test_numbers_written_oddly_go(deidentifier: Deidentifier, written: str) -> None:
+    assert deidentifier.clean(f"au {written} ce soir").text == "au [PHONE] ce soir"
+
+
+def test_cleaned_text_stays_as_it_is(deidentifier: Deidentifier) -> None:
+    once = deidentifier.clean(NOTE)
+    again = deidentifier.clean(once.text)
+    assert (again.text, again.spans) == (once.text, [])
+
+
+def test_the_same_text_gives_the_same_result() -> None:
+    assert Deidentifier().clean(NOTE) == Deidentifier().clean(NOTE)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.text(
+        alphabet=st.one_of(st.characters(), st.sampled_from("0123456789 .-/@:\nDrMmeNIR\u0301\u200b")),
+        max_size=200,
+    )
+)
+def test_any_text_is_cleaned(text: str) -> None:
+    cleaned = ANY.clean(text, known=[text[:10]])
+    at, pieces = 0, []
+    for span in cleaned.spans:
+        assert at <= span.start < span.end <= len(text)
+        pieces += [text[at : span.start], f"[{span.kind}]"]
+        at = span.end
+    assert cleaned.text == "".join([*pieces, text[at:]])
+
+
+ANY = Deidentifier()
+
+
+@pytest.mark.parametrize("unit", LARGE, ids=repr)
+def test_a_million_characters_are_cleaned(deidentifier: Deidentifier, unit: str) -> None:
+    """Each takes seconds; anything worse than linear would take hours."""
+    text = (unit * (MILLION // len(unit) + 1))[: MILLION // 4]
+    deidentifier.clean(text)
+
+
+def test_a_letter_with_thousands_of_marks(deidentifier: Deidentifier) -> None:
+    text = "e" + "\u0301\u0316" * 100_000 + " Dr Ketelbuters"
+    assert deidentifier.clean(text).text.endswith(" Dr [NAME]")
+
+
+def test_random_characters_of_all_scripts(deidentifier: Deidentifier) -> None:
+    draw = random.Random(7)
+    text = "".join(chr(draw.randrange(1, 0x11000)) for _ in range(50_000))
+    deidentifier.clean(text)
+
+
+def test_folding_is_one_form_for_what_looks_the_same() -> None:
+    folded = fold("Œ １２–３\u00a0e\u0301\u200b’")
+    assert (folded.text, folded.bare) == ("Oe 12-3 é'", "oe 12-3 e'")
+    assert folded.span(0, 2) == (0, 1)
+    assert folded.span(8, 9) == (7, 9)
+
+
+def test_narratives_give_their_text() -> None:
+    html = (
+        '<div xmlns="http://www.w3.org/1999/xhtml"><p>Mr <b>Ketel</b>buters &amp; fils</p><script>var a = "<p>x</p>"</script>'
+        "<table><tr><td>un</td><td>deux</td></tr></table><!-- Nom : X --> 3 < 4<br/>fin<style>p{}</style>&#233;</div>"
+    )
+    assert text_of(html) == "Mr Ketelbuters & fils\nun deux\n3 < 4\nfiné"
+
+
+def test_narratives_are_cleaned(deidentifier: Deidentifier) -> None:
+    cleaned = deidentifier.clean_html(
+        "<div><p>Dr&nbsp;<i>Ketel</i>buters</p><p>le 12&#47;03&#47;2024</p></div>"
+    )
+    assert cleaned.text == "Dr [NAME]\nle [DATE]"
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["<!--", "<a ", "&", "<", "<script>", "<div>", "&#", "</", "<p title='", "<![CDATA[", "<?", "a<b>"],
+)
+def test_markup_that_is_never_closed(unit: str) -> None:
+    text_of(unit * (MILLION // len(unit)))
+
+
+def test_what_is_never_closed_is_dropped() -> None:
+    assert text_of("avant <script>Nom : Ketelbuters") == "avant"
+    assert text_of("avant <!-- Nom : Ketelbuters") == "avant"
+    assert text_of("avant <b") == "avant"
