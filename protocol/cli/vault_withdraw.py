@@ -134,7 +134,7 @@ def _withdraw_from_datasets(
         try:
             gone = of_them()
             held = each.held(gone)
-            made, places = _without(each, gone, held)
+            made, places = _without(each, gone)
         except SalusError as error:
             failed.append(error)
             continue
@@ -157,16 +157,15 @@ def _withdraw_from_datasets(
 
 
 def _without(
-    dataset: ImageDataset | RecordDataset, gone: Collection[str], held: list[int]
+    dataset: ImageDataset | RecordDataset, gone: Collection[str]
 ) -> tuple[ImageDataset | RecordDataset | None, list[int]]:
-    """The version without these images or patients, and the places of records that hold nothing since. Of a cohort
-    whoever would stand in too small a class without them leaves too."""
-    from protocol.cohort.members import left_alone
+    """The version without these images or patients, and the places of records that hold nothing since."""
+    from protocol.cohort.members import without
     from protocol.vault.record_dataset import RecordDataset
 
     if not isinstance(dataset, RecordDataset):
         return dataset.withdraw(gone), []
-    made = dataset.withdraw(gone, codes=left_alone(dataset, gone) if held else ())
+    made = without(dataset, gone)
     return made, made.withdrawn_places(gone) if made else []
 
 

@@ -21,6 +21,13 @@ def members_of(dataset: RecordDataset) -> Members:
     return Members(dict(dataset.newest().by_code()), _draws(dataset).code)
 
 
+def without(dataset: RecordDataset, patients: Collection[str]) -> RecordDataset | None:
+    """The dataset's next version without these patients, by pseudonym, and without whoever would stand in a class
+    smaller than k then; None when it holds nothing of them. Raises `DataError`, VaultError."""
+    codes = left_alone(dataset, patients) if dataset.held(patients) else ()
+    return dataset.withdraw(patients, codes=codes)
+
+
 def left_alone(dataset: RecordDataset, patients: Collection[str]) -> set[bytes]:
     """By their codes, whoever would stand in a class smaller than k once these patients are out; nobody where the
     dataset is of no cohort. Raises `DataError`, VaultError."""

@@ -19,10 +19,11 @@ from typing import Any
 from protocol.client import register_dataset
 from protocol.cohort.build import build
 from protocol.cohort.mapping import CohortMapping
+from protocol.cohort.members import left_alone, without
 from protocol.data import synthea
 from protocol.data.pseudonyms import SECRET, Pseudonyms
 from protocol.data.schema import DataSchema
-from protocol.data.splits import split_key
+from protocol.data.splits import MIN_RECORDS, split_key
 from protocol.demo.figures import Outcome
 from protocol.demo.report import DemoReport, RecordsResult
 from protocol.demo.stage import HospitalActor
@@ -149,12 +150,16 @@ class RecordsDemo(Demo):
         before: RecordDataset = actor.dataset
         vault = self._vault(actor.home)
         patient = self._somebody(actor, before)
+        if patient is None:
+            self._line("nobody this time: it would leave fewer than 10 records on a side")
+            return
         index = before.indices_of([patient])[0]
         proof = before.prove(index)
         version = proven_version(self.chain, before.dataset_id, proof)
         self._line(f"before: record {index} is in version {version.number}, and its proof holds")
+        roots = [RecordDataset.open(before.folder, number).root for number in before.held([patient])]
         gone = Records(vault).withdraw(patient)
-        after = before.withdraw([patient])
+        after = without(before, [patient])
         register_dataset(self.chain.with_signer(actor.operator), self.ipfs, after)
         newest = registered_version(self.chain, after)
         if verify_record(newest.version.root, proof):
@@ -167,7 +172,7 @@ class RecordsDemo(Demo):
             f"{gone} resources went, salts with them; version {newest.number} holds nothing at"
             f" {len(erased.places)} place, which its proof of erasure shows and names nobody"
         )
-        used = models_that_used(self.chain, after.dataset_id, [before.root])
+        used = models_that_used(self.chain, after.dataset_id, roots)
         models = [f"{each.model_id}@{each.version}" for each in used]
         self._line(f"models that had learned from it, and keep what they learned: {', '.join(models)}")
         self._step(13, "The hospital's record of processing activities (GDPR Art. 30) shows it")
@@ -187,14 +192,19 @@ class RecordsDemo(Demo):
             withdrawn,
         )
 
-    def _somebody(self, actor: HospitalActor, dataset: RecordDataset) -> str:
-        """A patient with a record, by pseudonym: the first of the hospital's bundles."""
+    def _somebody(self, actor: HospitalActor, dataset: RecordDataset) -> str | None:
+        """The first patient of the hospital's bundles, by pseudonym, without whose record enough are left to train on
+        and to report on; None when there is none."""
         pseudonyms = Pseudonyms.open(actor.home / SECRET)
+        sides = (dataset.train_records, dataset.held_out_records)
         for bundle in actor.records.bundles:
             patient = pseudonyms.patient(_patient_id(bundle), "fhir")
-            if dataset.held([patient]):
+            places = dataset.indices_of([patient])
+            if not places or left_alone(dataset, [patient]):
+                continue
+            if sides[dataset.prove(places[0]).split] > MIN_RECORDS:
                 return patient
-        raise DevnetError(f"No patient of {actor.name} is left in the dataset.")
+        return None
 
 
 def _dealt(patients: list[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:

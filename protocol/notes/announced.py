@@ -33,6 +33,8 @@ class Announced:
             self._take(found.end(), lower=found[0][0].islower(), words=True)
         for found in cues.ROLE.finditer(bare):
             self._take(found.end(), line=True)
+        for found in cues.SALUTATION.finditer(bare):
+            self._take(found.end(), line=True)
         for found in cues.CLOSING.finditer(bare):
             self._take(found.end(), words=True)
         for found in cues.RUNNING.finditer(bare):
@@ -53,7 +55,7 @@ class Announced:
         likely = word.sense <= Sense.BOTH or self._context.follows_name(at)
         if likely and cues.AFTER.match(self._context.bare, word.end):
             return True
-        return word.sense < Sense.RARE and bool(cues.AGED.match(self._context.bare, word.end))
+        return word.sense <= Sense.RARE and bool(cues.AGED.match(self._context.bare, word.end))
 
     def _take(self, place: int, *, lower: bool = False, words: bool = False, line: bool = False) -> None:
         """The name that begins at a place. ``lower``: small letters do; ``words``: it may begin with any word but one
@@ -125,10 +127,12 @@ class Announced:
             if word.sense is Sense.BOTH:
                 return lower and words and first
             return lower and word.sense <= (Sense.RARE if first else Sense.UNKNOWN)
-        if not words and not line:
-            if self._is_abbreviation(word):
+        if not words:
+            if self._is_abbreviation(word, line):
                 return not first or context.begins_a_name(at)
-            if word.sense is not Sense.NAME and context.is_of_device(at):
+            if "-" in word.bare and word.sense is Sense.WORD:
+                return False
+            if not line and word.sense is not Sense.NAME and context.is_of_device(at):
                 return False
         if first and words:
             kept = context.is_kept(at) or word.headed
@@ -145,10 +149,10 @@ class Announced:
         )
 
     @staticmethod
-    def _is_abbreviation(word: Word) -> bool:
-        return (
-            word.capitals and len(word.text) <= MOST_LETTERS_OF_ABBREVIATION and word.sense is Sense.UNKNOWN
-        )
+    def _is_abbreviation(word: Word, line: bool) -> bool:
+        """In a field, a few capitals that nobody knows are a name, and those of a word are not: "BP", "EVA"."""
+        likely = Sense.UNKNOWN if line else Sense.NAME
+        return word.capitals and len(word.text) <= MOST_LETTERS_OF_ABBREVIATION and word.sense > likely
 
     def _is_in_field(self, word: Word) -> bool:
         """After "nom :" even a word of medicine is a name."""

@@ -60,7 +60,7 @@ RUNNING = re.compile(
     r"|in clinic |previously )?by|reviewed by|examined by|assessed by|evaluated by|referred (?:to us "
     r"|here )?(?:by|from)|accompanied by|performed by|managed by|followed by|discussed with|spoke (?:with"
     r"|to)|consulted with|met with"
-    r"|under the care of|care of|c/o|attn|dear|hi|hello|regards,?|sincerely,?|thanks,?|cordialement,?"
+    r"|under the care of|care of|c/o|attn|regards,?|sincerely,?|thanks,?|cordialement,?"
     r"|confraternellement,?|amicalement,?|bien a vous,?"
     r"|according to|told|asked|informed|notified|per|d'apres|selon|transmise?s? a|prevenir|prevenu"
     r"|informer|informe|remise? a|named|called|known as|nicknamed|prenommee?|nommee?|appelee?|surnommee?"
@@ -72,8 +72,7 @@ RUNNING = re.compile(
     r"|signee? par|validee? par|relu par|realisee? par|avis (?:de|du)|contactee? par|confie a"
     r"|discute avec|en accord avec|recue? par|lettre (?:de|du)|courrier (?:de|du)|chez|a la demande (?:de"
     r"|du)|sous la responsabilite (?:de|du)"
-    r"|cher(?: confrere| ami| collegue| maitre)?,?|chere(?: consoeur| amie| collegue)?,?"
-    r"|chers? confreres?,?|bonjour|salut|merci a"
+    r"|merci a"
     r"|nee|born|epouse|veuve|divorcee?|ep\.?|vve"
     r"|(?:his|her|their|my|the patient's|patient's|son|sa|ses|leur|leurs|mon|ma|un|une) (?:late |older "
     r"|younger |elder |eldest |youngest |twin |petite? |grande? |jeune |aine |ainee |cadette? |defunte? "
@@ -88,6 +87,11 @@ RUNNING = re.compile(
     r"|the patient|patient|patiente|baby|bebe|nurse|infirmiere?|interne|sage-femme|midwife|resident"
     r"|intern|registrar|ide|aide-soignante?|kine|psychologue|cardiologue|chirurgien|medecin traitant|gp"
     r"|le petit|la petite|le jeune|la jeune))[ \t]{0,2}[,:]?[ \t]{0,3}\n?[ \t]{0,3}"
+)
+#: At the beginning of a letter.
+SALUTATION = re.compile(
+    r"(?<![^\W_])(?:dear|hi|hello|cher(?: confrere| ami| collegue| maitre)?|chere(?: consoeur| amie| collegue)?"
+    r"|chers? confreres?|bonjour|salut),?[ \t]{1,3}"
 )
 #: At the end of a letter: the next line is a name, whatever its words.
 CLOSING = re.compile(

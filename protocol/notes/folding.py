@@ -123,6 +123,9 @@ def _fold(text: str) -> Folded:
                 marks += text[at]
             at += 1
         form = unicodedata.normalize("NFC", base + marks) if marks else base
+        if len(form) > 1:
+            # Marks that no letter has.
+            form = form[0] + "".join(each for each in form[1:] if not unicodedata.combining(each))
         form = "".join(_FOLDING[ord(each)] for each in form)
         pieces.append(form)
         starts.extend([begin] * len(form))

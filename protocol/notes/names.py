@@ -129,12 +129,17 @@ class _Names:
             before, gap = self._words[here - 1], self._context.gap(here)
             if gap not in _BEFORE or before.glued or not before.capital:
                 return
-            if "." in gap and not before.initial:
+            if "." in gap and (not before.initial or self._is_monsieur(here - 1)):
                 return
             if "." not in gap and not self._context.goes_with_name(here - 1, behind=False):
                 return
             here -= 1
             self._names.add(here)
+
+    def _is_monsieur(self, at: int) -> bool:
+        """ "M. Petit", and not "A. M. Petit"."""
+        alone = at == 0 or not self._words[at - 1].initial
+        return self._words[at].text == "M" and alone
 
     def _again(self, announced: set[int], shaped: list[int]) -> None:
         """A name that is sure in one place is a name in the others, with a capital; and without one if it was
@@ -147,7 +152,7 @@ class _Names:
             if sense is None or at in self._names or word.glued:
                 continue
             if word.capital:
-                if sense <= Sense.BOTH or not (word.first or word.headed):
+                if sense <= Sense.RARE or not (word.first or word.headed):
                     self._names.add(at)
             elif sense <= Sense.UNKNOWN and len(word.bare) > 3 and word.bare in heard:
                 self._names.add(at)

@@ -32,7 +32,7 @@ _NIR = re.compile(
     rf"(?<!\d)(?<!\d[.,])[123478]{_S}\d{_S}\d{_S}\d{_S}\d{_S}(?:\d{_S}\d"
     rf"|2{_S}[ab])(?:{_S}\d){{6}}(?:{_S}\d{_S}\d)?(?!\d)"
 )
-_RPPS = re.compile(rf"(?<!\d)(?<!\d[.,])[18](?:{_S}\d){{10}}(?!\d)")
+_RPPS = re.compile(rf"(?<![\d+])(?<!\d[.,])[18](?:{_S}\d){{10}}(?!\d)")
 _NINE = re.compile(
     r"(?<![\d.,/-])(?:\d{9}|\d\d \d \d{6}|\d\d \d{3} \d{3} \d|\d{2} \d{6} \d)(?!\d)(?![.,/-]\d)"
 )
@@ -152,7 +152,7 @@ def _is_cued(found: re.Match[str]) -> bool:
     ):
         return False
     # A year, a date or a time of day is no number of a file.
-    if re.fullmatch(r"(?:19|20)\d\d|\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}.*|\d{1,2}h\d\d.*", value):
+    if re.fullmatch(r"(?:19|20)\d\d|[0-3]?\d[/.-][0-3]?\d[/.-](?:\d{4}|\d\d)(?!\d).*|\d{1,2}h\d\d.*", value):
         return False
     cue = found[0][: -len(value)]
     return not _LOOSE.match(cue) or bool(_SIGN.search(cue)) or len(_compact(value)) >= 7

@@ -13,9 +13,10 @@ PASSPORT, IBAN, SSN, NHS, KNOWN = "PASSPORT", "IBAN", "SSN", "NHS", "KNOWN"
 
 #: Where two overlap, both go, under the name of the first of these.
 ORDER = (
-    KNOWN, EMAIL, URL, IBAN, NIR, SSN, NHS, RPPS, FINESS, ADELI, PASSPORT, IP, PHONE, DATE, ADDRESS, ID, AGE, NAME,
+    KNOWN, EMAIL, URL, IBAN, NIR, SSN, NHS, RPPS, FINESS, ADELI, PASSPORT, IP, PHONE, ADDRESS, DATE, ID, AGE, NAME,
     PLACE,
 )  # fmt: skip
+_WIDEST_GAP = 3
 _RANK = {kind: rank for rank, kind in enumerate(ORDER)}
 #: What stands in place of a part. A text that was cleaned once is not cleaned again there.
 MARK = re.compile(rf"\[(?:{'|'.join(ORDER)})\]")
@@ -31,22 +32,25 @@ class Span:
 
 
 def joined(spans: Iterable[Span], text: str) -> list[Span]:
-    """In order and apart from each other: overlapping ones become one, and so do neighbours of one kind."""
+    """In order and apart from each other: overlapping ones become one, and so do parts of one name or address."""
     found: list[Span] = []
     for span in sorted(spans):
         if found and span.start < found[-1].end:
             last = found[-1]
             kind = min(last.kind, span.kind, key=_RANK.__getitem__)
             found[-1] = Span(last.start, max(last.end, span.end), kind)
-        elif found and span.kind == found[-1].kind and _near(text, found[-1].end, span.start):
+        elif found and span.kind == found[-1].kind and _is_one(text, found[-1], span):
             found[-1] = Span(found[-1].start, span.end, span.kind)
         else:
             found.append(span)
     return found
 
 
-def _near(text: str, end: int, start: int) -> bool:
-    return start - end <= 2 and not text[end:start].strip(" -,")
+def _is_one(text: str, first: Span, second: Span) -> bool:
+    """Words of one name, lines of one address."""
+    if first.kind not in (NAME, ADDRESS) or second.start - first.end > _WIDEST_GAP:
+        return False
+    return not text[first.end : second.start].strip(" -" if first.kind == NAME else " -,\n")
 
 
 def every(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:

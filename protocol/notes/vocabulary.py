@@ -216,7 +216,7 @@ def read_words(path: Path) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError):
         raise DataError(
             f"{path.name} cannot be read as a list of words.", "Give a text file in UTF-8."
-        ) from error
+        ) from None
     entries = (line.partition("#")[0].strip() for line in lines)
     return tuple(entry for entry in entries if entry)
 

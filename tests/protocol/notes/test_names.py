@@ -46,7 +46,7 @@ CLEANED = [
     ("Ottleymarsh denies chest pain.", "[NAME] denies chest pain."),
     ("KETELBUTERS Zoéline\nAdmise hier.", "[NAME]\nAdmise hier."),
     ("appel de J. Ketelbuters hier", "appel de [NAME] hier"),
-    ("Le fils, Zoé\u0301line Ketelbuters, appelle.", "Le fils, [NAME], appelle."),
+    ("Le fils, Zoe\u0301line Ketelbuters, appelle.", "Le fils, [NAME], appelle."),
     ("with Ke\u200btelbuters present", "with [NAME] present"),
     ("la fille de Zoéline de Quemenet", "la fille de [NAME]"),
     # once more
@@ -113,10 +113,10 @@ def test_known_values_are_found_as_whole_words_only(deidentifier: Deidentifier) 
 
 def test_a_hospitals_own_words(tmp_path: Path) -> None:
     names, terms = tmp_path / "names.txt", tmp_path / "terms.txt"
-    names.write_text("# staff\nBonjoly Hematie\n\n", encoding="utf-8")
+    names.write_text("# staff\nBonjoly Maison\n\n", encoding="utf-8")
     terms.write_text("Zqerolux  # a ward\n", encoding="utf-8")
-    text = "Vu en Zqerolux avec Hematie ce jour."
-    assert Deidentifier().clean(text).text == "Vu en [NAME] avec Hematie ce jour."
+    text = "Vu en Zqerolux avec Maison ce jour."
+    assert Deidentifier().clean(text).text == "Vu en [NAME] avec Maison ce jour."
     own = Deidentifier(names=read_words(names), terms=read_words(terms))
     assert own.clean(text).text == "Vu en Zqerolux avec [NAME] ce jour."
 
