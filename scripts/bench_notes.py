@@ -1,10 +1,10 @@
 """What de-identification of notes finds of what was planted in them, in English and French, and how fast it is.
 
     python scripts/bench_notes.py            # what is reported
-    python scripts/bench_notes.py develop    # what the detector was built with: other names, other sentences, other seed
+    python scripts/bench_notes.py develop    # what the detector was built with: other names, sentences and seed
 
-Names come from names-dataset, without every name that the detector's own lists hold. The notes' sentences and the names
-are cut in two halves; the detector was built with the one, and is measured with the other.
+Names come from names-dataset, without every name that the detector's own lists hold. The names are cut in two
+halves, and so are the notes' sentences; the detector was built with the one, and is measured with the other.
 """
 
 from __future__ import annotations

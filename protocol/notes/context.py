@@ -130,10 +130,16 @@ class Context:
             return word.capital and any_word and word.sense is Sense.WORD
         return False
 
+    def is_monsieur(self, at: int) -> bool:
+        """ "M. Petit", and not "A. M. Petit"."""
+        return self.words[at].text == "M" and (at == 0 or not self.words[at - 1].initial)
+
     def is_initial_of_name(self, at: int, left: int = 2) -> bool:
         """ "J. Smith": an initial with its point, then a word with a capital that can be a name."""
         word = self.words[at]
-        if word.glued or at + 1 >= len(self.words) or not _AFTER_INITIAL.fullmatch(self.gap(at + 1)):
+        if word.glued or self.is_monsieur(at) or at + 1 >= len(self.words):
+            return False
+        if not _AFTER_INITIAL.fullmatch(self.gap(at + 1)):
             return False
         step = at + 1
         while (

@@ -61,6 +61,10 @@ class Deidentifier:
         """The text of an XHTML narrative, cleaned."""
         return self.clean(text_of(html), known)
 
+    def __reduce__(self) -> tuple[type[Deidentifier], tuple[tuple[str, ...], tuple[str, ...]]]:
+        """To another process without the lists, which it loads itself."""
+        return type(self), (self._names, self._terms)
+
     def _vocabulary(self) -> Vocabulary:
         if self._loaded is None:
             self._loaded = Vocabulary(self._names, self._terms)

@@ -16,6 +16,7 @@ from protocol.notes.words import PARTICLES
 #: Shorter words and numbers would be found in every line.
 SHORTEST_WORD, SHORTEST_NUMBER = 2, 3
 _LONGEST = 200
+_NUMBERED_NAME = re.compile(r"(?<!\w)([A-ZÀ-Þ][a-zß-ÿ]{2,40})\d{1,4}(?!\w)")
 _PART = re.compile(r"[^\W\d_]+|\d+")
 
 
@@ -44,6 +45,8 @@ def _patterns(value: str) -> Iterator[str]:
         if len(letters) >= SHORTEST_NUMBER:
             yield r"[\W_]{0,3}".join(map(re.escape, letters))
         yield from (part for part in parts if part.isdigit() and len(part) >= 4)
+        # "Aaron697": the name without its number.
+        yield from (re.escape(plain(found[1])) for found in _NUMBERED_NAME.finditer(str(value)[:_LONGEST]))
         return
     if len("".join(parts)) >= SHORTEST_WORD + 1:
         yield r"[\W_]{0,3}".join(map(re.escape, parts))

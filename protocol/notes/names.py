@@ -129,17 +129,12 @@ class _Names:
             before, gap = self._words[here - 1], self._context.gap(here)
             if gap not in _BEFORE or before.glued or not before.capital:
                 return
-            if "." in gap and (not before.initial or self._is_monsieur(here - 1)):
+            if "." in gap and (not before.initial or self._context.is_monsieur(here - 1)):
                 return
             if "." not in gap and not self._context.goes_with_name(here - 1, behind=False):
                 return
             here -= 1
             self._names.add(here)
-
-    def _is_monsieur(self, at: int) -> bool:
-        """ "M. Petit", and not "A. M. Petit"."""
-        alone = at == 0 or not self._words[at - 1].initial
-        return self._words[at].text == "M" and alone
 
     def _again(self, announced: set[int], shaped: list[int]) -> None:
         """A name that is sure in one place is a name in the others, with a capital; and without one if it was

@@ -47,7 +47,9 @@ def joined(spans: Iterable[Span], text: str) -> list[Span]:
 
 
 def _is_one(text: str, first: Span, second: Span) -> bool:
-    """Words of one name, lines of one address."""
+    """Words of one name, lines of one address; of other kinds, what touches."""
+    if first.end == second.start:
+        return True
     if first.kind not in (NAME, ADDRESS) or second.start - first.end > _WIDEST_GAP:
         return False
     return not text[first.end : second.start].strip(" -" if first.kind == NAME else " -,\n")

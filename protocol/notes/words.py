@@ -39,13 +39,16 @@ _SHORT = frozenset(
     )
 )
 _ABBREVIATED = re.compile(r"\.[ \t]{0,3}")
+#: Names of made patients carry numbers: "Aaron697".
+_NUMBERED = re.compile(r"\d{1,4}(?!\w)")
 _HEADED, _SHOUTED = 0.75, 0.7
 _MOST_IN_HEADING = 12
 
 
 @dataclass(slots=True)
 class Word:
-    """``text[start:end]``; ``bare`` is it without case and accents."""
+    """Stands from ``start`` to ``end``; ``text`` is it without a number at its end, ``bare`` also without case and
+    accents."""
 
     start: int
     end: int
@@ -97,16 +100,19 @@ def words(text: str, bare: str, vocabulary: Vocabulary) -> list[Word]:
             first = _is_first(text, begin) and not (
                 found and _ABBREVIATED.fullmatch(text, found[-1].end, begin) and _is_short_for(found[-1])
             )
+            numbered = (
+                _NUMBERED.match(text, stop) if text[begin:stop].istitle() and stop - begin > 2 else None
+            )
             found.append(
                 Word(
                     begin,
-                    stop,
+                    numbered.end() if numbered else stop,
                     text[begin:stop],
                     low,
                     _sense(low, text[begin:stop], vocabulary),
                     first,
                     False,
-                    _is_glued(text, begin, stop),
+                    _is_glued(text, begin, numbered.end() if numbered else stop),
                     line,
                 )
             )

@@ -64,7 +64,7 @@ FOUND = [
     ("from 2001:db8::2d8:1 at", "2001:db8::2d8:1", "IP"),
     ("habite 12 bis rue des Lilas, 69003 Lyon", "12 bis rue des Lilas, 69003 Lyon", "ADDRESS"),
     ("3 avenue du 8 mai 1945", "3 avenue du 8 mai 1945", "ADDRESS"),
-    ("14, boulevard Victor Hugo\n75013 PARIS CEDEX 13", "14, boulevard Victor Hugo\n75013 PARIS CEDEX 13", "ADDRESS"),
+    ("14, bd Victor Hugo\n75013 PARIS CEDEX 13", "14, bd Victor Hugo\n75013 PARIS CEDEX 13", "ADDRESS"),
     ("reçu au 5 rue Sainte-Anne appt 12", "5 rue Sainte-Anne appt 12", "ADDRESS"),
     ("at 221B Baker Street, London NW1 6XE", "221B Baker Street, London NW1 6XE", "ADDRESS"),
     ("of 40 Old Mill Road, Apt 4B", "40 Old Mill Road, Apt 4B", "ADDRESS"),
@@ -81,7 +81,8 @@ DATES = [
     "12 mars 2024", "12 Mars 2024", "12 MARS 2024", "1er janvier 2020", "1er janvier", "3 févr. 2024", "12 déc. 2023",
     "March 12, 2024", "March 12th, 2024", "12 March 2024", "12th of March", "Dec 5", "Dec. 5, 2023", "5 Dec",
     "12-Mar-2024", "12MAR2024", "mars 2024", "March 2024", "03/2024", "20240312", "mardi 12 mars", "Tuesday 12 March",
-    "3 au 12 mai 2024", "12‑03‑2024", "12\u00a0mars\u00a02024", "12 mars\n2024", "１２/０３/２０２４", "12/\u200b03/2024",
+    "3 au 12 mai 2024", "12‑03‑2024", "12\u00a0mars\u00a02024", "12 mars\n2024", "12/\u200b03/2024",
+    "１２/０３/２０２４",
 ]  # fmt: skip
 SHORT_DATES = [
     ("le 3/5", "3/5"),
@@ -90,9 +91,10 @@ SHORT_DATES = [
     ("12/03 : stable", "12/03"),
 ]
 KEPT = [
-    "TA 12/8, FC 72/min", "BP 130/85", "EVA 3/10", "pain 7/10", "force 4/5", "Glasgow 15/15", "vision 10/10", "6/12 left eye",
-    "5 mg x 3", "Hb 13,2 g/dL", "plaquettes 250000", "en 1998", "since 2005", "à 14h30", "at 10:45", "17:42", "CIM-10 I21.4",
-    "LOINC 718-7", "SNOMED CT 44054006", "DEQP003", "T2N0M0", "45 ans", "a 54-year-old", "38,5 °C", "1,5 L", "INR 2.5",
+    "TA 12/8, FC 72/min", "BP 130/85", "EVA 3/10", "pain 7/10", "force 4/5", "Glasgow 15/15", "vision 10/10",
+    "6/12 left eye", "5 mg x 3", "Hb 13,2 g/dL", "plaquettes 250000", "en 1998", "since 2005", "à 14h30", "at 10:45",
+    "17:42", "CIM-10 I21.4", "LOINC 718-7", "SNOMED CT 44054006", "DEQP003", "T2N0M0", "45 ans", "a 54-year-old",
+    "38,5 °C", "1,5 L", "INR 2.5", "Covid19",
     "may 5 mg be enough", "1-0-1", "pH 7,38", "T-score -2,6", "2 cours de natation", "3 place settings", "G2P1", "J12",
     "100 mL/h", "0,4 mL", "24/30 au MMS", "CHA2DS2-VASc 3", "10 points", "version 2.1", "90 mg", "95 %", "12 000/mm3",
 ]  # fmt: skip

@@ -8,7 +8,8 @@ import pytest
 
 from protocol.errors import DataError
 from protocol.notes.deidentify import Deidentifier
-from protocol.notes.vocabulary import read_words
+from protocol.notes.folding import plain
+from protocol.notes.vocabulary import person_names, read_words
 
 CLEANED = [
     # announced
@@ -49,6 +50,7 @@ CLEANED = [
     ("Le fils, Zoe\u0301line Ketelbuters, appelle.", "Le fils, [NAME], appelle."),
     ("with Ke\u200btelbuters present", "with [NAME] present"),
     ("la fille de Zoéline de Quemenet", "la fille de [NAME]"),
+    ("Aaron697 Ottleymarsh688 is seen.", "[NAME] is seen."),
     # once more
     ("Dr Ketelbuters.\nKetelbuters rappelle. KETELBUTERS note.", "Dr [NAME].\n[NAME] rappelle. [NAME] note."),
 ]  # fmt: skip
@@ -92,18 +94,20 @@ def test_words_of_medicine_and_of_the_language_stay(deidentifier: Deidentifier, 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_names_of_these_tests_are_in_no_list(deidentifier: Deidentifier, name: str) -> None:
+def test_the_names_of_these_tests_are_in_no_list(name: str) -> None:
     """Otherwise the tests above would show that lists are read, and nothing of shapes."""
-    from protocol.notes.folding import plain
-    from protocol.notes.vocabulary import person_names
-
     assert plain(name) not in person_names()
 
 
 def test_known_names_and_numbers_go_without_case_and_accents(deidentifier: Deidentifier) -> None:
-    text = "hopital : garcia marquez, GARCÍA-MÁRQUEZ, Jose\u0301, dossier 4471 902 et ana."
+    text = "hopital : garcia marquez; GARCÍA-MÁRQUEZ; Jose\u0301; dossier 4471 902 et ana."
     cleaned = deidentifier.clean(text, known=["García Márquez", "José", "4471902", "Ana"])
-    assert cleaned.text == "hopital : [KNOWN], [KNOWN], [KNOWN], dossier [KNOWN] et [KNOWN]."
+    assert cleaned.text == "hopital : [KNOWN]; [KNOWN]; [KNOWN]; dossier [KNOWN] et [KNOWN]."
+
+
+def test_a_made_patients_name_is_known_without_its_number(deidentifier: Deidentifier) -> None:
+    cleaned = deidentifier.clean("aaron va bien, AARON697 aussi", known=["Aaron697"])
+    assert cleaned.text == "[KNOWN] va bien, [KNOWN] aussi"
 
 
 def test_known_values_are_found_as_whole_words_only(deidentifier: Deidentifier) -> None:
@@ -124,7 +128,7 @@ def test_a_hospitals_own_words(tmp_path: Path) -> None:
 def test_a_list_that_cannot_be_read(tmp_path: Path) -> None:
     path = tmp_path / "names.txt"
     path.write_bytes(b"Dupont\xff\n")
-    with pytest.raises(DataError, match="names.txt") as caught:
+    with pytest.raises(DataError, match=r"names\.txt") as caught:
         read_words(path)
     assert "Dupont" not in str(caught.value)
     assert caught.value.__cause__ is None

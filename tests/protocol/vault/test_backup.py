@@ -112,7 +112,7 @@ def test_a_second_back_up_to_the_same_file_leaves_the_first_alone(
 def test_a_restored_vault_knows_whose_pseudonyms_it_has(tmp_path: Path, vault: Vault) -> None:
     vault.bind(b"one")
     backup(vault, tmp_path / "vault.backup", "pw")
-    with pytest.raises(VaultError, match="another pseudonyms.key"):
+    with pytest.raises(VaultError, match=r"another pseudonyms\.key"):
         restore(tmp_path / "vault.backup", "pw", tmp_path / "new").bind(b"two")
 
 
