@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,7 +96,7 @@ def cohort(
     """
     from protocol.cli.vault import open_vault
     from protocol.cohort.build import build
-    from protocol.cohort.members import members_of, source_of
+    from protocol.cohort.members import members_of, source_of, without
     from protocol.data.splits import split_key
     from protocol.vault.record_dataset import HELD_OUT_SHARE, RecordDataset
     from protocol.vault.records import Records
@@ -113,8 +114,12 @@ def cohort(
         agreed = _schema(mapping, schema)
     vault = open_vault(session, vault_password_file)
     with working("Reading records"):
+        withdrew = None
         if before is not None:
             before = RecordDataset.open(folder, vault=vault)
+            # A withdrawal that was cut short, or a dataset that was restored.
+            if before.held(vault.refused()) and (made := without(before, vault.refused())):
+                before, withdrew = made, made.version
         found = build(
             Records(vault),
             mapping,
@@ -138,24 +143,48 @@ def cohort(
                 split_key=split_key([patient for patient, _ in rows], share),
             )  # fmt: skip
             return _result(name, mapping, found, made, f"Dataset {name} has version {made.version}.")
-        gone = (
-            before.withdraw([*found.objected, *found.remainder])
-            if found.objected or found.remainder
-            else None
-        )
+        leaving = [*found.objected, *found.remainder]
+        gone = before.withdraw(leaving) if leaving else None
         made = gone or before
-        grown = made.extend(rows, vault, source=found.report, min_patients=min_patients) if rows else None
+        grown, notices = _grown(made, rows, vault, found, min_patients, may_wait=gone is not None)
     said = []
     if gone:
         said.append(f"{len(found.objected)} patients object, and {len(found.remainder)} would stand alone without them:"
                     f" version {gone.version} is without them.")  # fmt: skip
     if grown:
         said.append(f"Dataset {name} has version {grown.version}.")
-    elif rows:
+    elif rows and not notices:
         said.append(f"{len(rows)} new patients wait: they are fewer than {min_patients}.")
     elif not gone:
         said.append(f"Nothing in the records is new to dataset {name}.")
-    return _result(name, mapping, found, grown or made, " ".join(said))
+    if withdrew is not None:
+        said.insert(0, f"Patients had withdrawn: version {withdrew} is without them.")
+    return replace(_result(name, mapping, found, grown or made, " ".join(said)), notices=notices)
+
+
+def _grown(
+    made: RecordDataset, rows: list[tuple[str, dict[str, float]]], vault: Vault, found: Cohort, min_patients: int,
+    *, may_wait: bool,
+) -> tuple[RecordDataset | None, list[str]]:  # fmt: skip
+    """The version with new rows, and why there is none although somebody left: those who stay may be too few."""
+    if not rows:
+        return None, []
+    try:
+        return (
+            made.extend(
+                rows,
+                vault,
+                source=found.report,
+                min_patients=min_patients,
+                newcomers=True,
+                after=made.version,
+            ),
+            [],
+        )
+    except DataError as error:
+        if not may_wait:
+            raise
+        return None, [f"The {len(rows)} new patients wait: {error.message}"]
 
 
 def _mapping(name: str | None, source: Mapping[str, Any]) -> CohortMapping:

@@ -312,9 +312,8 @@ def _proven(session: Session, dataset_id: int, proof: RecordProof | ErasureProof
         return Result(
             {"ok": True, "dataset_id": dataset_id, "version": version.number, "erased": places},
             [
-                done(f"Dataset {dataset_id} holds nothing at {at} since version {version.number}."),
-                "At each stands the empty leaf. Earlier versions held records there; without their salts nobody can"
-                " prove or train on those.",
+                done(f"Version {version.number} of dataset {dataset_id} holds nothing at {at}."),
+                "At each stands the empty leaf. What other versions hold there this does not show.",
             ],
         )
     version = proven_version(session.chain, dataset_id, proof)
@@ -400,7 +399,7 @@ def uses(session: Session, name: str, vault_password_file: Path | None) -> Resul
 @click.argument("target", type=NEW_FILE)
 @click.option("--name", "names", multiple=True, help="Only this dataset; may be repeated [all of --home].")
 @click.option(
-    "--records", is_flag=True, help="The records too. Salts, splits and commitments always are in it."
+    "--records", is_flag=True, help="The records of tables too. Salts, splits and commitments always are in it."
 )
 @click.option("--no-keys", is_flag=True, help="Leave the keystore out.")
 @click.option(
@@ -415,7 +414,10 @@ def backup(
     no_keys: bool,
     password_file: Path | None,
 ) -> Result:
-    """Keep salts, commitments and keys in one encrypted file. Without its salts a dataset proves and trains no more."""
+    """Keep salts, commitments and keys in one encrypted file. Without its salts a dataset proves and trains no more.
+
+    Datasets of records are kept whole, with --records or without: the vault seals salts and records together.
+    """
     from protocol.data.backup import backup as keep
 
     folders = [existing_dataset(session, name) for name in names] or _folders(session)

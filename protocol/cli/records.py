@@ -95,7 +95,8 @@ def import_(
     it. What no rule names is removed. A resource that is here already is recognised by its id: the same content changes
     nothing, other content takes its place, so the same files can be brought again. Files that refer to each other
     belong into one call. It is all or nothing, also when the disk fills up or the process is killed; with --bad-lines
-    skip, all but the lines that are listed. What is of a patient who withdrew is not taken.
+    skip, all but the lines that are listed. What is of a patient who withdrew is not taken. Where nothing could be
+    taken the exit code is 1.
     """
     from protocol.fhir.importing import deidentified
     from protocol.fhir.reading import Source
@@ -112,8 +113,10 @@ def import_(
             taken, refused = _taken(into, found, work, keep=bad_lines == "skip")
     except _RolledBack as rolled_back:
         (refused,) = rolled_back.args
-        return _result({}, refused, kept=False)
-    made = _result(taken.outcome.by_type, refused, kept=True)
+        return _result({}, refused, kept=False, hint=" Correct them, or keep the rest with --bad-lines skip.")
+    counts = taken.outcome
+    kept = not refused or counts.new + counts.replaced + counts.unchanged > 0
+    made = _result(counts.by_type, refused, kept=kept)
     return replace(made, document={**made.document, "deidentification": found.report})
 
 
@@ -175,10 +178,11 @@ def rules(rules_path: Path | None, example: bool) -> Result:
 
 
 def _rules(path: Path | None) -> Rules:
+    from protocol.content.canonical import MAX_DOCUMENT_BYTES
     from protocol.data import files
     from protocol.fhir.rules import Rules
 
-    return Rules.packaged() if path is None else Rules.read(files.read(path))
+    return Rules.packaged() if path is None else Rules.read(files.read_small(path, MAX_DOCUMENT_BYTES))
 
 
 def _taken(
@@ -202,7 +206,9 @@ def _taken(
     return taking, refused
 
 
-def _result(by_type: Mapping[str, Mapping[str, int]], refused: Sequence[Refused], *, kept: bool) -> Result:
+def _result(
+    by_type: Mapping[str, Mapping[str, int]], refused: Sequence[Refused], *, kept: bool, hint: str = ""
+) -> Result:
     types = {
         name: {each: counts.get(each, 0) for each in _COUNTS} for name, counts in sorted(by_type.items())
     }
@@ -217,10 +223,7 @@ def _result(by_type: Mapping[str, Mapping[str, int]], refused: Sequence[Refused]
     if refused:
         view += _refused_view(refused)
     if not kept:
-        view.append(
-            f"Nothing was imported: {len(refused):,} lines or entries cannot be taken. Correct them, or keep the rest"
-            " with --bad-lines skip."
-        )
+        view.append(f"Nothing was imported: {len(refused):,} lines or entries cannot be taken.{hint}")
         return Result(document, view, ok=False)
     lines = [
         (name, *(f"{counts[each]:,}" for each in _COUNTS))

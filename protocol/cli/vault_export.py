@@ -43,7 +43,7 @@ def export(
     that learned from them (GDPR Art. 15 and 20).
 
     PATIENT is the hospital's own id, as the images or the records have it; - reads it from standard input. Where
-    nothing is held the exit code is 1.
+    nothing is held the exit code is 1, and so it is where a dataset does not open: the file lacks what that holds.
     """
     from protocol import access
     from protocol.cli.vault import open_vault, pseudonyms_of
@@ -58,7 +58,7 @@ def export(
     pseudonym = pseudonyms_of(session, opened).patient(given.strip(), issuer.strip())
     names = sorted({pseudonym, *same_person(records, pseudonym, issuer)})
     with working("Gathering"):
-        memberships, notices = _memberships(session, opened, names)
+        memberships, notices, failed = _memberships(session, opened, names)
         held = access.held_of(names, opened, records, memberships)
         access.write(held, opened, out)
     opened.log("export", resources=len(held.resources), instances=len(held.images))
@@ -74,19 +74,27 @@ def export(
         "datasets": ", ".join(counts["datasets"]) or "none",
         "models that learned": ", ".join(counts["models"]) or "none",
     }
-    return Result({"file": out, **counts}, [done(f"Wrote {out}."), facts(shown)], notices)
+    notices += [f"The file lacks what a dataset holds that does not open: {each.message}" for each in failed]
+    view = [done(f"Wrote {out}."), facts(shown)]
+    return Result({"file": out, **counts}, view, notices, ok=not failed)
 
 
-def _memberships(session: Session, opened: Vault, names: list[str]) -> tuple[list[Membership], list[str]]:
-    """The datasets that hold something of the patient, with the models that learned from it, and what could not be
-    asked."""
+def _memberships(
+    session: Session, opened: Vault, names: list[str]
+) -> tuple[list[Membership], list[str], list[SalusError]]:
+    """The datasets that hold something of the patient, with the models that learned from it, what could not be asked,
+    and what went wrong with datasets that do not open."""
     from protocol import access
     from protocol.cli.vault_withdraw import datasets_of
 
     failed: list[SalusError] = []
     found, notices = [], []
     for dataset, of_them in datasets_of(session, opened, names, [], failed):
-        membership = access.membership(dataset, list(of_them()))
+        try:
+            membership = access.membership(dataset, list(of_them()))
+        except SalusError as error:
+            failed.append(error)
+            continue
         if membership is None:
             continue
         try:
@@ -94,4 +102,4 @@ def _memberships(session: Session, opened: Vault, names: list[str]) -> tuple[lis
         except SalusError as error:
             notices.append(f"Which models learned from {membership.dataset} cannot be said: {error.message}")
         found.append(membership)
-    return found, [*notices, *(error.message for error in failed)]
+    return found, notices, failed

@@ -110,6 +110,9 @@ def same_person(records: Records, pseudonym: str, issuer: str) -> list[str]:
     people = records.same_person(found[:1])
     if set(found) <= set(people):
         return people
+    if all(records.withdrawn(each) for each in found):
+        # Whose they were cannot be told any more, and need not be.
+        return records.same_person(found)
     hint = "Say whose it is with --issuer, the system of the identifier."
     if issuer.strip():
         hint = "Name each by the id of the Patient resource, with --issuer fhir."

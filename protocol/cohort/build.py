@@ -8,7 +8,7 @@ together with the rows that are there. When somebody leaves, the remainder of a 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Protocol
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 CONSENT = "Consent"
 OBJECTED, NO_PERMIT, WAITS = "objection", "no permit", "class smaller than k"
+LEFT, TWICE = "left this dataset before", "another record of the same individual"
 #: A count below says something of too few patients; counts above are given in steps of as many.
 STEP = 5
 
@@ -35,6 +36,12 @@ class Source(Protocol):
 
     def by_patient(self, types: Iterable[str]) -> Iterator[tuple[str, list[Clean]]]:
         """A patient's resources of these types together; of nobody who withdrew."""
+
+    def individuals(self) -> Mapping[str, frozenset[str]]:
+        """All pseudonyms of the individual that one is of, where their Patient resources say that they are several."""
+
+    def scan(self, types: Collection[str], patients: Collection[str]) -> Iterator[Clean]:
+        """The resources of some types and patients."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +54,12 @@ class CohortRow:
 
 @dataclass(frozen=True)
 class Members:
-    """Who is in a dataset already: records by what stands for a patient there, and how that is made of a pseudonym."""
+    """Who is in a dataset already: records by what stands for a patient there, and how that is made of a pseudonym;
+    ``left``: what stands for those who are out of it for good."""
 
     records: Mapping[Hashable, Mapping[str, float]]
     of: Callable[[str], Hashable] = lambda patient: patient
+    left: Collection[Hashable] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -186,15 +195,21 @@ def _read(
     found = _Found([], {}, Counter(), [], set(), {})
     left_out: Counter[str] = Counter()
     unread: Counter[str] = Counter()
+    people = _People(records, mapping.purpose, mode, at)
     for patient, resources in records.by_patient({*mapping.types, CONSENT}):
         key = members.of(patient)
         is_member = key in members.records
         if is_member:
             found.pseudonyms[key] = patient
-        refused = _refused(resources, mapping.purpose, mode, at(patient))
+        refused = people.refused(patient, resources)
         if refused and is_member:
             found.objected.append(patient)
             found.gone.add(key)
+        elif not refused and not is_member:
+            if key in members.left:
+                refused = LEFT
+            elif people.has_row(patient) or people.any_of(patient, members):
+                refused = TWICE
         if refused or is_member:
             left_out[refused] += bool(refused)
             continue
@@ -205,17 +220,45 @@ def _read(
             left_out[row.reason] += 1
         else:
             found.rows.append(CohortRow(patient, row))
+            people.add_row(patient)
     found.rows.sort(key=lambda row: row.patient)
     found.left_out, found.unread = dict(+left_out), unread
     return found
 
 
-def _refused(resources: Sequence[Clean], purpose: str, mode: str, today: date) -> str:
-    """Why a patient's consent keeps them out; empty where it does not."""
-    answer = decision([each.content for each in resources if each.type == CONSENT], purpose, today)
-    if answer == "deny":
-        return OBJECTED
-    return NO_PERMIT if mode == OPT_IN and answer != "permit" else ""
+class _People:
+    """Who is one individual under several pseudonyms: one row at most, and an objection of one is of all."""
+
+    def __init__(self, records: Source, purpose: str, mode: str, at: Callable[[str], date]) -> None:
+        self._purpose, self._mode, self._at = purpose, mode, at
+        self._groups = records.individuals()
+        self._taken: set[str] = set()
+        self._consents: dict[str, list[Mapping[str, Any]]] = {}
+        if self._groups:
+            for each in records.scan({CONSENT}, self._groups.keys()):
+                self._consents.setdefault(each.patient, []).append(each.content)
+
+    def refused(self, patient: str, resources: Sequence[Clean]) -> str:
+        """Why consent keeps a patient out; empty where it does not."""
+        consents = {patient: [each.content for each in resources if each.type == CONSENT]}
+        for other in self._groups.get(patient, ()):
+            consents[other] = self._consents.get(other, [])
+        # Dates are moved by the shift of the pseudonym that they are kept under.
+        answers = {decision(each, self._purpose, self._at(name)) for name, each in consents.items()}
+        if "deny" in answers:
+            return OBJECTED
+        return NO_PERMIT if self._mode == OPT_IN and "permit" not in answers else ""
+
+    def has_row(self, patient: str) -> bool:
+        """Whether the individual has a row under another pseudonym."""
+        return patient in self._taken
+
+    def add_row(self, patient: str) -> None:
+        self._taken |= self._groups.get(patient, frozenset())
+
+    def any_of(self, patient: str, members: Members) -> bool:
+        """Whether the individual is a member under any pseudonym."""
+        return any(members.of(each) in members.records for each in self._groups.get(patient, ()))
 
 
 def _settings(mapping: CohortMapping, k: int | None, consent: str | None) -> tuple[int, str]:

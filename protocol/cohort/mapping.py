@@ -35,6 +35,7 @@ from protocol.cohort.label import Index, Label
 from protocol.cohort.place import Place
 from protocol.content import canonical
 from protocol.content.cid import digest_of
+from protocol.data import files
 from protocol.data.schema import MAX_COLUMNS, DataSchema, fitted
 from protocol.errors import DataError, InvalidInput
 
@@ -127,12 +128,9 @@ class CohortMapping:
     def read(cls, path: Path) -> Self:
         """The mapping in a file. Raises `DataError`."""
         try:
-            if path.stat().st_size > canonical.MAX_DOCUMENT_BYTES:
-                raise DataError(f"{path.name} is larger than {canonical.MAX_DOCUMENT_BYTES:,} bytes.")
-            return cls.parse(json.loads(path.read_text("utf-8"), object_pairs_hook=_unique))
-        except OSError as error:
-            raise DataError(f"{path.name} cannot be read: {error.strerror}.") from error
-        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+            content = files.read_small(path, canonical.MAX_DOCUMENT_BYTES).decode("utf-8")
+            return cls.parse(json.loads(content, object_pairs_hook=_unique))
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{path.name} is not JSON in UTF-8.") from error
 
     @classmethod

@@ -38,7 +38,7 @@ from protocol.data import files
 from protocol.data.schema import DataSchema
 from protocol.data.splits import HELD_OUT, MIN_RECORDS, TRAIN
 from protocol.data.versions import MANIFEST, Versioned, read_json, read_manifest, unwritten
-from protocol.errors import DataError
+from protocol.errors import DataError, InvalidInput
 
 __all__ = ["HELD_OUT", "PROFILE", "TRAIN", "Dataset", "RecordProof", "leaf", "record_digest", "verify_record"]
 
@@ -87,7 +87,11 @@ def verify_record(root: bytes, proof: RecordProof) -> bool:
         return False
     if not 0 <= proof.index < proof.count:
         return False
-    own = leaf(proof.count, proof.index, proof.split, record_digest(proof.salt, proof.record))
+    try:
+        own = leaf(proof.count, proof.index, proof.split, record_digest(proof.salt, proof.record))
+    except InvalidInput:
+        # NaN, say: it has no canonical JSON, and no dataset took it.
+        return False
     return merkle.verify(root, own, proof.index, proof.count, proof.siblings)
 
 

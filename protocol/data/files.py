@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from protocol.errors import DataError
@@ -35,3 +36,23 @@ def read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.", "Restore it from a back-up.") from error
+
+
+def read_small(path: Path, limit: int) -> bytes:
+    """The content of a file that somebody names, of at most `limit` bytes. Raises `DataError`, also for a device or a
+    pipe, of which nothing is read."""
+    try:
+        with open(path, "rb", opener=_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise DataError(f"{path.name} is not a regular file.")
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise DataError(f"{path.name} cannot be read: {error.strerror}.") from error
+    if len(content) > limit:
+        raise DataError(f"{path.name} is larger than {limit:,} bytes.")
+    return content
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    # A pipe would not open before somebody writes to it.
+    return os.open(path, flags | os.O_NONBLOCK)

@@ -61,7 +61,10 @@ def read_manifest(folder: Path, form: str, version: int | None) -> tuple[dict[st
     manifest = read_json(folder / MANIFEST)
     if manifest.get("format") != form:
         raise DataError(f"{folder} is not a dataset folder of the format {form}.")
-    count = len(manifest["versions"])
+    stated = manifest.get("versions")
+    if not isinstance(stated, list) or not stated or not all(isinstance(each, dict) for each in stated):
+        raise DataError(f"{folder / MANIFEST} states no versions.", RESTORE)
+    count = len(stated)
     if version is not None and not 1 <= version <= count:
         raise DataError(f"{folder} has {count} version(s), not {version}.")
     return manifest, version or count

@@ -45,8 +45,8 @@ class Notes(Protocol):
 class Names(Protocol):
     """What stands for what a resource names."""
 
-    def refer(self, reference: dict[str, Any]) -> str:
-        """The reference in the place of a Reference, or nothing."""
+    def refer(self, reference: dict[str, Any]) -> tuple[str, str]:
+        """The reference in the place of a Reference, or nothing, and that to the patient whose it is, where known."""
 
     def identifier(self, system: str, value: str) -> str:
         """What stands for an identifier."""
@@ -85,20 +85,23 @@ class Context:
             self._days = pseudonyms.shift(pseudonym)
             self._exact = self._days + pseudonyms.shift_seconds(pseudonym)
             self._years = round(self._days.days / DAYS_OF_A_YEAR)
+        self._born = born if _DATE.fullmatch(born) else ""
         self.birth_year, self._first = self._birth(born, died, today) if pseudonym else (None, 0)
 
     # --- dates ---
 
     def date(self, value: str) -> str | None:
-        """A date moved by the patient's shift; the year alone of a partial one; None for what is none."""
+        """A date moved by the patient's shift; the year alone of a partial one, and of the day of birth; None for what
+        is none."""
         return self._remembered(self._dates, value, self._moved_date)
 
     def moment(self, value: str) -> str | None:
-        """As `date`, or of a date and time (dateTime) the moment in UTC, moved by days and seconds."""
+        """As `date`, or of a date and time (dateTime) the wall clock where it was written, moved by days and seconds.
+        The offset goes: the same hour in summer and in winter would tell the season by it."""
         return self._remembered(self._moments, value, self._moved_moment)
 
     def instant(self, value: str) -> str | None:
-        """A moment in UTC, moved by days and seconds (instant)."""
+        """As `moment` (instant); none on the day of birth, for an instant cannot be a year."""
         return self._remembered(self._instants, value, self._moved_instant)
 
     def year(self, value: str) -> str | None:
@@ -126,20 +129,41 @@ class Context:
             day = moved(date.fromisoformat(value), self._days)
         except ValueError:
             return None
-        return self._within(day.year, day.isoformat()) if day else None
+        if day is None:
+            return None
+        return self._within(day.year, "" if value == self._born else day.isoformat())
 
     def _moved_moment(self, value: str) -> str | None:
-        return self._moved_date(value) if "T" not in value else self._moved_instant(value)
+        if "T" not in value:
+            return self._moved_date(value)
+        return self._moved_date(self._born) if self._is_of_birth(value) else self._moved_clock(value)
 
     def _moved_instant(self, value: str) -> str | None:
+        return None if self._is_of_birth(value) else self._moved_clock(value)
+
+    def _moved_clock(self, value: str) -> str | None:
         if not (found := _MOMENT.fullmatch(value)):
             return None
         try:
-            moment = datetime.fromisoformat(value).astimezone(UTC) + self._exact
+            clock = datetime.fromisoformat(value).replace(tzinfo=None) + self._exact
         except (ValueError, OverflowError):
             return None
-        exact = moment.isoformat(timespec="milliseconds" if found[1] else "seconds")
-        return self._within(moment.year, exact.removesuffix("+00:00") + "Z")
+        return self._within(
+            clock.year, clock.isoformat(timespec="milliseconds" if found[1] else "seconds") + "Z"
+        )
+
+    def _is_of_birth(self, value: str) -> bool:
+        """Whether a moment is of the day of birth, where it was written or in UTC."""
+        if not self._born or not _MOMENT.fullmatch(value):
+            return False
+        if value[:10] == self._born:
+            return True
+        if value[-1] == "Z":
+            return False
+        try:
+            return datetime.fromisoformat(value).astimezone(UTC).date().isoformat() == self._born
+        except (ValueError, OverflowError):
+            return False
 
     def _within(self, year: int, text: str) -> str | None:
         """A moved date, unless it would tell that somebody is older than the year of birth as shown says."""

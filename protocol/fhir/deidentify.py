@@ -14,7 +14,7 @@ from protocol.fhir.elements import CONTAINED
 from protocol.fhir.index import NO_ID, TWO, Index, target_of
 from protocol.fhir.plans import Plans
 from protocol.fhir.reading import Found
-from protocol.fhir.references import PATIENT, Names
+from protocol.fhir.references import ISSUER, PATIENT, Names
 from protocol.fhir.resource import Clean
 from protocol.fhir.tally import Tally
 
@@ -152,8 +152,12 @@ class Deidentification:
             content[CONTAINED] = made
 
     def _aliases(self, patient: str) -> tuple[str, ...]:
-        """Pseudonyms under which a patient is found: of the logical id, and of identifiers with and without system."""
-        names = [self._pseudonyms.patient(patient)]
+        """Pseudonyms under which a patient is found beside the own one, of identifiers with and without system. A bare
+        logical id is none: it may be another patient's number."""
+        names = []
         for system, value in self._index.people[patient].identifiers:
-            names += [self._pseudonyms.patient(value, system), self._pseudonyms.patient(value)]
+            # Under this issuer stand logical ids.
+            if system != ISSUER:
+                names.append(self._pseudonyms.patient(value, system))
+            names.append(self._pseudonyms.patient(value))
         return tuple(dict.fromkeys(names))

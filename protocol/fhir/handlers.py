@@ -17,7 +17,12 @@ Plan = dict[str, Handler]
 
 #: Larger numbers are not measured, and could be somebody's.
 _LARGEST = 1e10
-_PERSONAL = 10_000
+_PERSONAL, _FEWEST_DIGITS = 10_000, 5
+#: From here on a whole number may be anybody's: eight digits.
+_ANYBODYS = 10_000_000
+_UCUM = "http://unitsofmeasure.org"
+#: 90 years, in each unit of an age.
+_OLDEST = {"a": OLDEST, "a_j": OLDEST, "mo": 12 * OLDEST, "mo_j": 12 * OLDEST, "wk": 4_696, "d": 32_872}
 _UID = re.compile(r"(?:urn:oid:)?([0-2](?:\.(?:0|[1-9][0-9]*)){1,63})")
 _LONGEST_UID = 64
 _MOST_VERDICTS = 100_000
@@ -66,15 +71,6 @@ def keep_decimal(value: Any, context: Context) -> Any:
     return _mistyped(context)
 
 
-def generalise_age(value: Any, context: Context) -> Any:
-    """Ages, no higher than 90."""
-    number = keep_decimal(value, context)
-    if number is None or number <= OLDEST:
-        return number
-    context.tally.generalised += 1
-    return OLDEST
-
-
 def generalise_year(value: Any, context: Context) -> Any:
     """The year of a date, moved."""
     shifted = context.year(value) if type(value) is str else None
@@ -93,18 +89,18 @@ def birth_year(value: Any, context: Context) -> Any:
 
 
 def generalise_start(length: int) -> Handler:
-    """The first letters and digits of a text, as of postal codes."""
+    """The first letters and digits of a text, as of postal codes; nothing where there are no more of them."""
 
     def handle(value: Any, context: Context) -> Any:
-        start = (
-            "".join(each for each in value if each.isascii() and each.isalnum())[:length]
+        whole = (
+            "".join(each for each in value if each.isascii() and each.isalnum())
             if type(value) is str
             else ""
         )
-        if not start:
+        if len(whole) <= length:
             return _mistyped(context)
         context.tally.generalised += 1
-        return start.upper()
+        return whole[:length].upper()
 
     return handle
 
@@ -130,18 +126,18 @@ def shift(kind: str) -> Handler:
 
 
 def reference(*, anybody: bool) -> Handler:
-    """References, to what stands for the resource. ``anybody``: to other patients as well."""
+    """References, to what stands for the resource. ``anybody``: to other patients, and what is theirs, as well."""
 
     def handle(value: Any, context: Context) -> Any:
         if type(value) is not dict:
             return _mistyped(context)
         stated = value.get("reference")
-        target = (
-            context.local.get(stated, "")
+        target, owner = (
+            (context.local.get(stated, ""), "")
             if type(stated) is str and stated[:1] == "#"
             else context.names.refer(value)
         )
-        if not target or (target[:8] == "Patient/" and target != context.own and not anybody):
+        if not target or (owner and owner != context.own and not anybody):
             context.tally.unresolved += 1
             return None
         context.tally.pseudonymised += 1
@@ -263,15 +259,34 @@ def coding(book: CodeBook) -> Handler:
     return handle
 
 
-def quantity(book: CodeBook, of_value: Handler, comparators: frozenset[str]) -> Handler:
+def age(book: CodeBook, comparators: frozenset[str]) -> Handler:
+    """An age up to 90 years, in a unit of time."""
+    whole = quantity(book, comparators)
+
+    def handle(value: Any, context: Context) -> Any:
+        made = whole(value, context)
+        if made is None:
+            return None
+        unit = made["code"] if made.get("system") == _UCUM else made.get("unit")
+        oldest = _OLDEST.get(unit)
+        if oldest is None:
+            return _mistyped(context)
+        if made["value"] > oldest:
+            context.tally.generalised += 1
+            made["value"] = oldest
+        return made
+
+    return handle
+
+
+def quantity(book: CodeBook, comparators: frozenset[str]) -> Handler:
     """A number with its unit, by code, or as text where that is one of UCUM."""
-    ucum = "http://unitsofmeasure.org"
 
     def handle(value: Any, context: Context) -> Any:
         if type(value) is not dict:
             return _mistyped(context)
         made: dict[str, Any] = {}
-        if "value" in value and (number := of_value(value["value"], context)) is not None:
+        if "value" in value and (number := keep_decimal(value["value"], context)) is not None:
             made["value"] = number
         comparator = value.get("comparator")
         if type(comparator) is str and comparator in comparators:
@@ -282,7 +297,7 @@ def quantity(book: CodeBook, of_value: Handler, comparators: frozenset[str]) -> 
                 made["unit"] = unit
             made["system"] = system
             made["code"] = code
-        elif code is None and unit is not None and book.has(ucum, unit, context):
+        elif code is None and unit is not None and book.has(_UCUM, unit, context):
             made["unit"] = unit
         return made if "value" in made else None
 
@@ -321,9 +336,12 @@ def of_parts(plan: Plan, single: Collection[str] = ()) -> Handler:
 
 
 def _is_personal(value: float, context: Context) -> bool:
-    """Whether a number is one of the patient's own: an identifier, a telephone number."""
-    if -_PERSONAL < value < _PERSONAL or context.known is None:
-        return False
-    return context.known.in_code(
-        f"{value:.10f}".rstrip("0").rstrip(".") if type(value) is float else str(value)
-    )
+    """Whether a number is one of the patient's own, an identifier, a telephone number; or could be, where nobody knows
+    the patient."""
+    if context.known is None:
+        return abs(value) >= _ANYBODYS and value == int(value)
+    if type(value) is int:
+        return not -_PERSONAL < value < _PERSONAL and context.known.in_code(str(abs(value)))
+    text = f"{value!r}" if 1e-4 <= abs(value) < _LARGEST else f"{value:.17f}".rstrip("0")
+    digits = text.removesuffix(".0").replace(".", "").lstrip("-0")
+    return len(digits) >= _FEWEST_DIGITS and context.known.in_code(digits)

@@ -1,6 +1,6 @@
 """A source at a first reading: what its references can mean, who its patients are, and what must not be taken.
 
-In memory stay, of a resource, 16 bytes; of an entry with a full URL some 90 more; of a patient some 1,500; of an
+In memory stay, of a resource, 20 bytes; of an entry with a full URL some 90 more; of a patient some 1,500; of an
 identifier of what is referred to (practitioners, organisations, places, encounters) some 250.
 """
 
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from protocol.fhir.compartment import PATIENT_IN
 from protocol.fhir.known import Known, Words, names_in
 from protocol.fhir.reading import Found
 from protocol.fhir.references import ID, PATIENT, Target
@@ -28,6 +29,7 @@ _IDENTIFIED = frozenset(
 #: Whose names are masked in anybody's notes.
 _NAMED = frozenset({"Practitioner", "RelatedPerson", "Person"})
 _STAFF_WORDS = 200_000
+_LONGEST_STATED = 256
 #: How many bases of full URLs a source may have: one of a server's, in truth.
 _MOST_SERVERS = 64
 SHARED = "another Patient has one of its identifiers"
@@ -59,7 +61,11 @@ class Index:
         self.staff = Words(_STAFF_WORDS)
         self._urls: dict[int, int | Target | tuple[()]] = {}
         self._identifiers: dict[int, Target | tuple[()]] = {}
-        self._keys, self._digests = array("q"), array("q")
+        self._keys, self._digests, self._owners = array("q"), array("q"), array("i")
+        #: How resources name their patient, and by the order of keys which of these each does.
+        self._stated: dict[str, int] = {}
+        self._names: list[str] = []
+        self._sorted, self._owner_of = np.empty(0, np.int64), np.empty(0, np.int32)
         self._conflicting: frozenset[int] = frozenset()
         self._repeated: frozenset[int] = frozenset()
         self._seen: set[int] = set()
@@ -76,6 +82,7 @@ class Index:
         if found.full_url:
             self._add_url(found.full_url, target)
         kind, resource = target[0], found.resource
+        self._owners.append(self._stated_owner(kind, resource))
         if kind in _IDENTIFIED:
             identifiers = _identifiers(resource)
             for system, value in identifiers:
@@ -90,18 +97,29 @@ class Index:
         keys, digests = np.frombuffer(self._keys, np.int64), np.frombuffer(self._digests, np.int64)
         order = np.lexsort((digests, keys))
         keys, digests = keys[order], digests[order]
+        self._sorted, self._owner_of = keys, np.frombuffer(self._owners, np.int32)[order]
+        self._names = list(self._stated)
         same = keys[1:] == keys[:-1]
         self._repeated = frozenset(keys[1:][same].tolist())
         self._conflicting = frozenset(keys[1:][same & (digests[1:] != digests[:-1])].tolist())
-        self._keys, self._digests = array("q"), array("q")
+        self._keys, self._digests, self._owners = array("q"), array("q"), array("i")
         for patient_id, person in self.people.items():
             if not person.reason and hash((PATIENT, patient_id)) in self._conflicting:
                 person.reason = TWO
         self._share()
 
+    def _stated_owner(self, kind: str, resource: dict[str, Any]) -> int:
+        """The number of what a resource calls its patient; -1 where it names none in a reference."""
+        for name in PATIENT_IN.get(kind, ()):
+            reference = resource.get(name)
+            stated = reference.get("reference") if type(reference) is dict else None
+            if type(stated) is str and len(stated) <= _LONGEST_STATED:
+                return self._stated.setdefault(stated, len(self._stated))
+        return -1
+
     def _add_url(self, url: str, target: Target) -> None:
         kind, resource_id = target
-        entry: int | Target = _NUMBER_OF[kind] if url[-len(resource_id) :] == resource_id else target
+        entry: int | Target = _NUMBER_OF[kind] if _tail(url) == resource_id else target
         if self._urls.setdefault(hash(url), entry) != entry:
             self._urls[hash(url)] = ()
         ending = f"{kind}/{resource_id}"
@@ -141,14 +159,20 @@ class Index:
         """The resource of a full URL; empty where two have it; None where none has."""
         entry = self._urls.get(hash(url))
         if type(entry) is int:
-            # The id is the end of the URL.
-            tail = url.rpartition("/")[2].rpartition(":")[2]
-            return _TYPES[entry], tail
+            return _TYPES[entry], _tail(url)
         return entry  # type: ignore[return-value]
 
     def by_identifier(self, kind: str, system: str, value: str) -> Target | None:
         """The one resource, of a type or of any, that has an identifier."""
         return self._identifiers.get(hash((kind, system, value))) or None  # type: ignore[return-value]
+
+    def owner(self, target: Target) -> str:
+        """The reference by which a resource names its patient; empty where the source does not say."""
+        key = hash(target)
+        at = int(np.searchsorted(self._sorted, key))
+        if at == len(self._sorted) or self._sorted[at] != key or self._owner_of[at] < 0:
+            return ""
+        return self._names[self._owner_of[at]]
 
     def is_conflicting(self, target: Target) -> bool:
         """Whether resources with this type and id have other contents."""
@@ -163,6 +187,11 @@ class Index:
             return True
         self._seen.add(key)
         return False
+
+
+def _tail(url: str) -> str:
+    """The last part of a URL, or of a URN: mostly an id."""
+    return url.rpartition("/")[2].rpartition(":")[2]
 
 
 def target_of(found: Found) -> Target | None:

@@ -54,8 +54,8 @@ class Plans:
                 return _nothing
             comparator = tree.get("comparator")
             known = comparator.element.codes if isinstance(comparator, Rule) else frozenset()
-            number = handlers.generalise_age if value.action == "generalise" else handlers.keep_decimal
-            return handlers.quantity(self._book, number, known)
+            make = handlers.age if name == "Age" else handlers.quantity
+            return make(self._book, known)
         if name == "Attachment":
             return handlers.attachment if "data" in tree else _nothing
         if name == "Narrative":
@@ -97,8 +97,6 @@ class Plans:
             if kind in _MOMENTS:
                 own = (name, path) == ("Patient", "birthDate")
                 return handlers.birth_year if own else handlers.generalise_year
-            if rule.parameter == "90":
-                return handlers.generalise_age
             return handlers.generalise_start(int(rule.parameter))
         if kind == "boolean":
             return handlers.keep_boolean

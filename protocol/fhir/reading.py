@@ -217,7 +217,11 @@ def _streamed(name: str, head: bytes, file: Any) -> Iterator[Found | Refused]:
             if reason:
                 yield Refused(name, number, reason)
                 continue
-            entry, _, suspect = strict.parse(compact)
+            try:
+                entry, _, suspect = strict.parse(compact)
+            except Unreadable as error:
+                yield Refused(name, number, str(error))
+                continue
             yield _entry(name, number, entry, strict.reason_against(entry) if suspect else "")
     except Unreadable as error:
         yield Refused(name, number + 1, str(error))

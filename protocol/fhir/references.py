@@ -29,6 +29,7 @@ _MOST_REMEMBERED = 1 << 16
 _LETTERS = bytes.maketrans(b"0123456789abcdef", b"bcdfghjklmnpqrst")
 
 Target = tuple[str, str]
+_NOTHING = ("", "")
 
 
 def encoded(key: bytes) -> str:
@@ -41,7 +42,7 @@ class Names:
 
     def __init__(self, pseudonyms: Pseudonyms, index: Index) -> None:
         self._pseudonyms, self._index = pseudonyms, index
-        self._references: dict[str, str] = {}
+        self._references: dict[str, tuple[str, str]] = {}
         self._targets: dict[str, Target] = {}
         self._keys: dict[Target, bytes] = {}
 
@@ -70,16 +71,26 @@ class Names:
         """The id that stands for one; a patient's is the pseudonym."""
         return self.patient(resource_id) if kind == PATIENT else encoded(self.key(kind, resource_id))
 
-    def refer(self, reference: dict[str, Any]) -> str:
-        """The reference that stands for a Reference; nothing where it cannot be told what it means."""
+    def refer(self, reference: dict[str, Any]) -> tuple[str, str]:
+        """The reference that stands for a Reference, nothing where it cannot be told what it means; and that of the
+        patient whose it is, where the source has it."""
         stated = reference.get("reference")
         known = self._references.get(stated) if type(stated) is str else None
         if known is None:
             target = self.told(reference)
-            known = f"{target[0]}/{self.id(*target)}" if target else ""
-            if known and type(stated) is str and "type" not in reference:
+            known = (f"{target[0]}/{self.id(*target)}", self._owner(*target)) if target else _NOTHING
+            if target and type(stated) is str and "type" not in reference:
                 _remember(self._references, stated, known)
         return known
+
+    def _owner(self, kind: str, resource_id: str) -> str:
+        if kind != PATIENT:
+            stated = self._index.owner((kind, resource_id))
+            target = self.told({"reference": stated}) if stated else None
+            if target is None or target[0] != PATIENT:
+                return ""
+            resource_id = target[1]
+        return f"{PATIENT}/{self.patient(resource_id)}"
 
     def told(self, reference: Any) -> Target | None:
         """As `target`, remembered; None for what is no Reference."""

@@ -8,7 +8,7 @@
 
 Actions: ``redact``; ``keep`` of what can say nothing but its value (booleans, numbers, codes of a required value set,
 and the parts of Coding, Quantity and Money); ``date-shift``; ``generalise year`` of dates, ``generalise 90`` of ages
-(no more than 90), ``generalise 3`` of a text (its first three letters and digits); ``pseudonymise`` of references,
+(no more than 90), ``generalise 3`` of a text (its first three letters and digits, where there are more); ``pseudonymise`` of references,
 identifiers and UIDs; ``text`` through the notes' de-identification; ``as-type`` by the rules of the data type. An
 element that no rule names is removed with all below it, and so is a resource of a type without rules.
 """
@@ -28,7 +28,7 @@ import rfc8785
 
 from protocol.errors import DataError
 from protocol.fhir.elements import CONTAINED, PRIMITIVES, Element, Shape, data_types, resources
-from protocol.fhir.systems import CHECKS, Codes
+from protocol.fhir.systems import CHECKS, Codes, ways
 
 KIND, FHIR = "salus/fhir-rules", "4.0.1"
 PACKAGED = "salus-fhir-1"
@@ -36,9 +36,22 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _MEMBERS = {"kind", "name", "fhir", "description", "systems", "types", "resources"}
 MOMENTS = frozenset({"date", "dateTime", "instant"})
 _NUMBERS = frozenset({"integer", "positiveInt", "unsignedInt", "decimal"})
-_TEXTS = frozenset({"string", "markdown", "xhtml", "base64Binary"})
+_TEXTS = frozenset({"string", "markdown", "xhtml"})
+#: Days of birth, the patient's or a relative's: a shifted one would tell the shift, or the other way round.
+_BIRTHS = frozenset({"birthDate", "bornDate"})
+#: Ranges of ages, whose ends nothing limits to 90.
+_AGES = frozenset(
+    {"onsetRange", "abatementRange", "performedRange", "whenRange", "ageRange", "deceasedRange", "age"}
+)
 _LONGEST_START = 3
 _OLDEST = 90
+#: Codes are none of these: names, and numbers that could be a day of birth, or one of health insurance.
+_PROBES = (
+    "", " ", "Dupont", "dupont", "DUPONT", "Anna Dupont", "Müller", "a" * 200, "A" * 200,
+    *(f"{first}{rest}" for first in range(10) for rest in ("2345678", "23456789012345", "9800203", "85057800608436")),
+)  # fmt: skip
+#: A pattern that can be tried on a text in more ways takes too long.
+_MOST_WAYS = 100_000
 #: Kept though strings: checked together with the other parts of their type.
 _CHECKED = {
     "Coding": {"system", "code"},
@@ -192,9 +205,15 @@ def _codes(url: str, given: dict[str, Any]) -> Codes:
     if check in ("sctid", "loinc") and not pattern:
         raise _wrong(place, f"the check {check} needs a pattern beside it")
     try:
-        return Codes(None, pattern, check)
-    except re.error:
+        costly = ways(pattern) > _MOST_WAYS
+        codes = Codes(None, pattern, check)
+    except (re.error, RecursionError, OverflowError):
         raise _wrong(place, "its pattern is no regular expression") from None
+    if costly:
+        raise _wrong(place, "its pattern repeats without end, or a repetition, or what can be read in two ways")
+    if any(probe in codes for probe in _PROBES):
+        raise _wrong(place, "names, long numbers or no code at all would pass for codes")
+    return codes
 
 
 def _rules(place: str, name: str, shape: Shape | None, given: dict[str, Any]) -> dict[str, Rule]:
@@ -236,13 +255,17 @@ def _reason_against(name: str, path: str, action: str, parameter: str, element: 
         return f"{action} takes no parameter"
     if action == "redact":
         return ""
+    if kind == "Range" and path.rpartition(".")[2] in _AGES:
+        return "ages in a Range could be over 89: they are removed"
     if action == "keep":
+        if (name, path) == ("Age", "value"):
+            return f"ages are kept up to {_OLDEST} alone: generalise {_OLDEST}"
         checked = path in _CHECKED.get(name, ())
         if kind in _NUMBERS or kind == "boolean" or checked or (kind == "code" and element.codes):
             return ""
         return f"a {kind} can hold anything: it is not kept"
     allowed = {
-        "date-shift": kind in MOMENTS,
+        "date-shift": kind in MOMENTS and path.rpartition(".")[2] not in _BIRTHS,
         "pseudonymise": kind in ("Reference", "Identifier", "uid"),
         "text": kind in _TEXTS or kind in ("Attachment", "Narrative"),
         "as-type": kind not in PRIMITIVES and kind != "Reference",
@@ -254,7 +277,7 @@ def _reason_against(name: str, path: str, action: str, parameter: str, element: 
         return "" if years or ages or starts else f"a {kind} is not generalised in this way"
     if action not in allowed:
         return f"there is no action {action!r}"
-    return "" if allowed[action] else f"{action} is not for a {kind}"
+    return "" if allowed[action] else f"{action} is not for a {kind} {path if kind in MOMENTS else ''}".rstrip()
 
 
 def _have_type_rules(place: str, rules: Mapping[str, Rule], types: Mapping[str, Any]) -> None:

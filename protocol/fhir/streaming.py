@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from io import BytesIO
 from typing import Any, BinaryIO
@@ -10,9 +11,10 @@ import ijson
 import orjson
 
 from protocol.fhir.limited import Limited, TooLarge
-from protocol.fhir.strict import NOT_JSON, TWICE, Unreadable
+from protocol.fhir.strict import DEEP, NOT_JSON, TWICE, Unreadable
 
 _BUFFER = 1 << 16
+_END = object()
 _TOO_LARGE = "an entry is too large, and what follows was not read"
 
 
@@ -44,6 +46,14 @@ def _names_twice(entry: _Object) -> bool:
     return False
 
 
+def _compact(entry: _Object) -> bytes:
+    try:
+        return orjson.dumps(entry)
+    except TypeError:
+        # Deep, or with integers beyond 64 bits: who reads it next tells.
+        return json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+
+
 def header(head: bytes) -> dict[str, str]:
     """The texts that a Bundle's first bytes give before its entries: resourceType, type."""
     found: dict[str, str] = {}
@@ -67,20 +77,23 @@ def entries(file: BinaryIO, most: int) -> Iterator[tuple[bytes, str]]:
     items = ijson.items(limited, "entry.item", buf_size=_BUFFER, use_float=True, map_type=_Object)
     while True:
         try:
-            entry = next(items, None)
+            entry = next(items, _END)
         except TooLarge:
             raise Unreadable(_TOO_LARGE) from None
         except (ijson.JSONError, UnicodeDecodeError, OverflowError, ValueError, RecursionError):
             raise Unreadable(f"{NOT_JSON}, and what follows was not read") from None
-        if entry is None:
+        if entry is _END:
             return
         limited.again()
         if type(entry) is not _Object:
             yield b"", "it is not an entry of a Bundle"
             continue
         try:
-            compact = orjson.dumps(entry)
-        except (TypeError, ValueError, RecursionError):
+            compact = _compact(entry)
+        except RecursionError:
+            yield b"", DEEP
+            continue
+        except ValueError:
             yield b"", NOT_JSON
             continue
         yield compact, TWICE if _Object.any_twice and _names_twice(entry) else ""

@@ -19,6 +19,7 @@ NOT_UTF8, NUL, TWICE, DEEP, NOT_JSON = (
     f"it is nested deeper than {MAX_DEPTH}",
     "it is not JSON",
 )
+_LONGEST_INTEGER = 20
 #: What stands before a colon when the plain count of `":` would not count members.
 _BEFORE_COLON = (b" :", b"\t:", b"\r:", b"\n:", b'\\":')
 
@@ -39,12 +40,16 @@ def parse(content: bytes) -> tuple[Any, bytes, bool]:
         value = orjson.loads(content)
     except orjson.JSONDecodeError:
         raise Unreadable(_reason(content)) from None
-    compact = orjson.dumps(value)
+    try:
+        compact = orjson.dumps(value)
+    except TypeError:
+        # It writes 254 levels, and reads 1,024: `reason_against` tells.
+        compact = b""
     # The same bytes: no member was lost. Else their number tells, where it can be counted.
-    sure = compact == content or _same_count(content, compact)
+    sure = bool(compact) and (compact == content or _same_count(content, compact))
     if not sure:
         try:
-            value = json.loads(content, object_pairs_hook=_paired)
+            value = json.loads(content, object_pairs_hook=_paired, parse_int=_integer)
         except RecursionError:
             raise Unreadable(DEEP) from None
     return value, compact, not sure or b"\\u0000" in compact
@@ -69,7 +74,10 @@ def is_deep(value: Any, compact: bytes) -> bool:
 
 def reason_against(value: Any) -> str:
     """Why a value is not read: a member named twice, NUL characters, deep nesting; or nothing."""
-    level, deep = [value], 0
+    if not isinstance(value, dict | list):
+        return NUL if type(value) is str and "\0" in value else ""
+    level: list[Any] = [value]
+    deep = 0
     while level:
         deep += 1
         if deep > MAX_DEPTH:
@@ -100,6 +108,12 @@ def _same_count(content: bytes, compact: bytes) -> bool:
     if any(mark in content for mark in _BEFORE_COLON) or b'\\":' in compact:
         return False
     return content.count(b'":') == compact.count(b'":')
+
+
+def _integer(digits: str) -> int | float:
+    """As orjson reads them: beyond 64 bits as the nearest double."""
+    number = int(digits) if len(digits) <= _LONGEST_INTEGER else None
+    return number if number is not None and -(2**63) <= number < 2**64 else float(digits)
 
 
 def _paired(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

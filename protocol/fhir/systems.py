@@ -7,7 +7,10 @@ the list of a system's codes.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from math import inf
+from re import _parser  # type: ignore[attr-defined]
+from typing import Any
 
 #: Verhoeff (1969): multiplication in the dihedral group of order 10, and the permutation by position.
 _PRODUCT = (
@@ -19,6 +22,9 @@ _PERMUTATION = (
 )  # fmt: skip
 #: SNOMED CT: the two digits before the check digit say that it is a concept, without or with a namespace.
 _CONCEPTS = ("00", "10")
+_SCTID = re.compile(r"[1-9][0-9]{5,17}", re.ASCII)
+_LOINC = re.compile(r"[0-9]{1,7}-[0-9]", re.ASCII)
+_LOINC_PART = re.compile(r"L[AP][0-9]{1,7}-[0-9]", re.ASCII)
 #: A namespace has seven digits.
 _SHORTEST_WITH_NAMESPACE = 11
 
@@ -32,8 +38,10 @@ _OTHER = (
     "\\[lb_av\\]|\\[oz_av\\]|\\[oz_tr\\]|\\[gal_us\\]|\\[qt_us\\]|\\[foz_us\\]|\\[cup_us\\]|\\[tbs_us\\]|\\[tsp_us\\]|"
     "\\[drp\\]|\\[pH\\]|\\[arb'U\\]|\\[USP'U\\]|\\[CFU\\]|\\[HPF\\]|\\[LPF\\]|\\[diop\\]|\\[D\\]|\\[pack\\]|\\[Ch\\]|"
     "\\[APL'U\\]|\\[GPL'U\\]|\\[MPL'U\\]|\\[hp'_X\\]|\\[TCID_50\\]|\\[PFU\\]|\\[kU\\]|\\[AU\\]|\\[BAU\\]|\\[car_Au\\]|"
-    "mm\\[Hg\\]|cm\\[H2O\\]|10\\*-?[0-9]{1,2}|10\\^-?[0-9]{1,2}|100|1000|24|12|8"
+    "mm\\[Hg\\]|cm\\[H2O\\]"
 )
+#: Numbers are factors, and of these a unit has one at most: several would spell other numbers.
+_FACTOR = "10\\*-?[0-9]{1,2}|10\\^-?[0-9]{1,2}|100|1000|24|12|8"
 #: Annotations are free text in UCUM; these say what is counted.
 _COUNTED = (
     "score|T-score|Z-score|count|#|nominal|ratio|index|titer|INR|presence|beats|breaths|cells|copies|events|dose|tbl|"
@@ -41,13 +49,16 @@ _COUNTED = (
     "cig|cigarettes|pack|packs|drinks|mutation|genomes|log|pH|units|p24_Ag|FEU|DDU|eGFR|GFR"
 )
 _NOTE = rf"\{{(?:{_COUNTED})\}}"
-_COMPONENT = rf"(?:(?:(?:{_PREFIXES})?(?:{_METRIC})|{_OTHER})(?:[+-]?[1-9])?(?:{_NOTE})?|{_NOTE})"
+_COMPONENT = rf"(?:(?:(?:(?:{_PREFIXES})?(?:{_METRIC})|{_OTHER})(?:[+-]?[1-9])?|{_FACTOR})(?:{_NOTE})?|{_NOTE})"
 _UNIT = re.compile(rf"/?{_COMPONENT}(?:[./]{_COMPONENT}){{0,4}}")
+_FACTORS = re.compile(rf"(?:^|[./])(?:{_FACTOR})(?![0-9_])")
 _LONGEST_UNIT = 40
 
 
 def is_sctid(code: str) -> bool:
     """Whether digits are the id of a SNOMED CT concept: its kind, and Verhoeff's check digit."""
+    if not _SCTID.fullmatch(code):
+        return False
     if code[-3:-1] not in _CONCEPTS or (code[-3:-1] == "10" and len(code) < _SHORTEST_WITH_NAMESPACE):
         return False
     check = 0
@@ -58,8 +69,10 @@ def is_sctid(code: str) -> bool:
 
 def is_loinc(code: str) -> bool:
     """Whether a code of LOINC has its check digit (modulus 10, Luhn); parts and answers (LP, LA) are not checked."""
-    if not code[0].isdigit():
+    if _LOINC_PART.fullmatch(code):
         return True
+    if not _LOINC.fullmatch(code):
+        return False
     number, _, check = code.partition("-")
     total = 0
     for position, digit in enumerate(reversed(number)):
@@ -70,10 +83,40 @@ def is_loinc(code: str) -> bool:
 
 def is_ucum(code: str) -> bool:
     """Whether a code is a unit of UCUM, as far as medicine writes them; of annotations a list."""
-    return len(code) <= _LONGEST_UNIT and _UNIT.fullmatch(code) is not None
+    if len(code) > _LONGEST_UNIT or not _UNIT.fullmatch(code):
+        return False
+    return len(_FACTORS.findall(code)) <= 1
 
 
 CHECKS: dict[str, Callable[[str], bool]] = {"sctid": is_sctid, "loinc": is_loinc, "ucum": is_ucum}
+
+
+def ways(pattern: str) -> float:
+    """In how many ways a pattern can be tried on a text, at most: what is without end takes for ever. Raises
+    `re.error`."""
+    return _ways(_parser.parse(pattern))
+
+
+def _ways(items: Iterable[Any]) -> float:
+    product = 1.0
+    for name, value in items:
+        kind = str(name)
+        if kind in ("LITERAL", "NOT_LITERAL", "IN", "ANY", "AT"):
+            continue
+        if kind == "SUBPATTERN":
+            product *= _ways(value[-1])
+        elif kind == "BRANCH":
+            product *= sum(_ways(each) for each in value[1])
+        elif kind == "MAX_REPEAT":
+            least, most, inside = value
+            within = _ways(inside)
+            # What can be read in two ways, and is repeated, can be read in a power of them.
+            if int(most) >= _parser.MAXREPEAT or (most > 1 and within > 1):
+                return inf
+            product *= (most - least) * within + 1
+        else:
+            return inf
+    return product
 
 
 class Codes:

@@ -52,6 +52,11 @@ _MONTH_DAY = re.compile(
 _MONTH_OF_YEAR = re.compile(
     rf"(?<![a-z0-9]){_MONTH}{_GAP}[-,/']?(?:of |de )?{_GAP}(?:{_YEAR}|(?<=[-'/])\d\d)(?!\d)"
 )
+#: "12.IV.1950".
+_ROMAN = re.compile(
+    rf"(?<![\d.,/]){_DAY}(?P<s>\s?[./-]\s?|\s)(?P<m>x?i{{1,3}}|x|i?[vx]|vi{{1,3}})(?:\s?[./-]\s?|\s)"
+    rf"(?P<y>{_YEAR}|\d\d)(?![\d])(?![.,]\d)"
+)
 _WEEKDAY = re.compile(
     r"(?<![a-z])(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday|lundi|mardi|mercredi|jeudi"
     r"|vendredi|samedi"
@@ -103,6 +108,8 @@ def dates(bare: str, text: str) -> Iterator[Span]:
     for pattern in (_MONTH_YEAR, _DAY_MONTH, _MONTH_OF_YEAR, _WEEKDAY):
         for found in pattern.finditer(bare):
             yield Span(found.start(), found.end(), DATE)
+    for found in accepted(_ROMAN, bare, lambda each: _is_roman(each, text)):
+        yield Span(found.start(), found.end(), DATE)
     # "may 5 mg", "mars 10": with a capital only.
     for found in accepted(_MONTH_DAY, bare, lambda each: text[each.start()].isupper()):
         yield Span(found.start(), found.end(), DATE)
@@ -125,6 +132,13 @@ def ages(bare: str) -> Iterator[Span]:
 
 def _month_day(month: str, day: str) -> bool:
     return 1 <= int(month) <= 12 and 1 <= int(day) <= 31
+
+
+def _is_roman(found: re.Match[str], text: str) -> bool:
+    """Month xiii is none; a year of two digits wants capitals and points."""
+    if found["m"] == "xiii":
+        return False
+    return len(found["y"]) == 4 or (text[found.start("m") : found.end("m")].isupper() and not found["s"].isspace())
 
 
 def _either(a: str, b: str) -> bool:

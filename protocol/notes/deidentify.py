@@ -11,7 +11,7 @@ from protocol.notes.contacts import contacts
 from protocol.notes.dates import ages, dates
 from protocol.notes.folding import fold
 from protocol.notes.known import known as known_in
-from protocol.notes.markup import text_of
+from protocol.notes.markup import text_of, unmarked
 from protocol.notes.names import names
 from protocol.notes.numbers import numbers
 from protocol.notes.spans import MARK, Span, joined
@@ -20,12 +20,13 @@ from protocol.notes.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class Cleaned:
-    """``text`` with a mark such as ``[NAME]`` for every part that went; how many of each kind; where they stood in the
-    original (of narratives: in the text of the narrative)."""
+    """``text`` with a mark such as ``[NAME]`` for every part that went; how many of each kind; where they stood in what
+    was ``read``: the original, without markup."""
 
     text: str
     found: dict[str, int]
     spans: list[Span]
+    read: str
 
 
 class Deidentifier:
@@ -41,7 +42,19 @@ class Deidentifier:
         self._loaded: Vocabulary | None = None
 
     def clean(self, text: str, known: Iterable[str] = ()) -> Cleaned:
-        """``known`` are names and numbers of the patient: they go wherever they stand, without case and accents."""
+        """``known`` are names and numbers of the patient: they go wherever they stand, without case and accents. Markup
+        in the text goes, and what was escaped is read."""
+        return self._cleaned(unmarked(text), known)
+
+    def clean_html(self, html: str, known: Iterable[str] = ()) -> Cleaned:
+        """The text of an XHTML narrative, cleaned."""
+        return self._cleaned(text_of(html), known)
+
+    def __reduce__(self) -> tuple[type[Deidentifier], tuple[tuple[str, ...], tuple[str, ...]]]:
+        """To another process without the lists, which it loads itself."""
+        return type(self), (self._names, self._terms)
+
+    def _cleaned(self, text: str, known: Iterable[str]) -> Cleaned:
         vocabulary = self._vocabulary()
         folded = fold(text)
         bare, plain_text = folded.bare, folded.text
@@ -54,16 +67,8 @@ class Deidentifier:
         kept = _outside_of_marks(joined(found, plain_text), plain_text)
         spans = joined((Span(*folded.span(each.start, each.end), each.kind) for each in kept), text)
         return Cleaned(
-            _replaced(text, spans), dict(sorted(Counter(each.kind for each in spans).items())), spans
+            _replaced(text, spans), dict(sorted(Counter(each.kind for each in spans).items())), spans, text
         )
-
-    def clean_html(self, html: str, known: Iterable[str] = ()) -> Cleaned:
-        """The text of an XHTML narrative, cleaned."""
-        return self.clean(text_of(html), known)
-
-    def __reduce__(self) -> tuple[type[Deidentifier], tuple[tuple[str, ...], tuple[str, ...]]]:
-        """To another process without the lists, which it loads itself."""
-        return type(self), (self._names, self._terms)
 
     def _vocabulary(self) -> Vocabulary:
         if self._loaded is None:

@@ -1,7 +1,8 @@
 """Text as it is searched: one form for what looks the same, and the way back to where it stood.
 
 Accents composed, compatibility forms (full width, ligatures, superscripts) replaced, every kind of blank a blank, every
-dash ``-``, every apostrophe ``'``, digits of all scripts 0 to 9; what has no width is dropped.
+dash ``-``, every apostrophe ``'``, digits of all scripts 0 to 9; what has no width is dropped, and so are control
+characters other than tabs and line ends.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ _MOST_MARKS = 4
 _APOSTROPHES = "\u2018\u2019\u201a\u201b\u02bc\u02b9\u02bb\u2032\u00b4\u0060\u055a\uff07"
 _DASHES = "\u2212\u2043\u02d7\u00ad"
 _LINE_ENDS = "\u2028\u2029\u0085\x0b\x0c"
+#: Letters and signs that show nothing.
+_FILLERS = "\u115f\u1160\u3164\uffa0\u2800"
 _LETTERS = {"œ": "oe", "Œ": "Oe", "æ": "ae", "Æ": "Ae", "ß": "ss"}
 _SIMPLE = re.compile("[\t\n\x20-\x7e]+")
 
@@ -51,13 +54,14 @@ class _Folding(_OneToOne):
         if character in _APOSTROPHES:
             return "'"
         category = unicodedata.category(character)
-        if category in ("Zs", "Cc", "Zl", "Zp"):
+        if category in ("Zs", "Zl", "Zp") or character in "\t\r":
             return " "
         if category == "Pd" or character in _DASHES:
             return "-"
         if category == "Nd":
             return str(unicodedata.digit(character))
-        if category == "Cf" or 0xFE00 <= ord(character) <= 0xFE0F:
+        # Marks that no letter is composed with: variation selectors, joiners.
+        if category in ("Cc", "Cf", "Mn", "Me") or character in _FILLERS:
             return ""
         if character in _LETTERS:
             return _LETTERS[character]

@@ -20,6 +20,7 @@ from protocol.content import merkle
 from protocol.data.dataset import RECORD_TAG, SALT_BYTES, RecordProof, record_digest
 from protocol.data.proofs import ErasureProof
 from protocol.data.splits import HELD_OUT, TRAIN
+from protocol.errors import InvalidInput
 
 ROOT_TAG = b"\x02"
 #: In the place of a withdrawn record, in every dataset the same.
@@ -66,7 +67,11 @@ def verify_record(root: bytes, proof: RecordProof) -> bool:
         return False
     if not 0 <= proof.index < proof.count <= MAX_LEAVES:
         return False
-    own = leaf(proof.index, proof.split, record_digest(proof.salt, proof.record))
+    try:
+        own = leaf(proof.index, proof.split, record_digest(proof.salt, proof.record))
+    except InvalidInput:
+        # NaN, say: it has no canonical JSON, and no dataset took it.
+        return False
     *siblings, top = proof.siblings or [b""]
     return root_over(proof.count, top) == root and merkle.verify(top, own, proof.index, proof.count, siblings)
 

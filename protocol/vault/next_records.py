@@ -224,12 +224,14 @@ class NextRecords:
         self, rows: Iterable[Row], held: np.ndarray | None
     ) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
         """Each row that is taken, with its patient's draw."""
-        out = set(self.withdrawn.all())
+        out, refused = set(self.withdrawn.all()), self.vault.refused()
         before, drawn, taken = None, b"", True
         for patient, record in rows:
             if patient != before:
                 if not isinstance(patient, str) or not patient:
                     raise DataError("Each record needs the pseudonym of its patient.")
+                if patient in refused:
+                    raise DataError("A patient of these rows has withdrawn meanwhile.", "Run it again.")
                 before, drawn = patient, self.draws.of(patient)
                 taken = drawn[-CODE_BYTES:] not in out and (held is None or not _among(held, drawn))
             if taken:

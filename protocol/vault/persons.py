@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -140,12 +140,9 @@ def erasure(people: Callable[[], Iterable[pa.Table]], patients: Collection[str])
     edges: dict[str, set[str]] = {}
     started: dict[str, str] = {}
     for row in _rows(people):
-        own = row["persons"][0]
-        for other in links(row["type"], tuple(row["persons"])):
-            edges.setdefault(own, set()).add(other)
-            edges.setdefault(other, set()).add(own)
+        _connect(edges, row)
         if row["type"] == "Patient" and row["patient"] in patients:
-            started[own] = row["patient"]
+            started[row["persons"][0]] = row["patient"]
     #: Each reference that is reached, and the patient of ``patients`` from whom.
     reached: dict[str, str] = {}
     for own, patient in sorted(started.items()):
@@ -171,6 +168,44 @@ def erasure(people: Callable[[], Iterable[pa.Table]], patients: Collection[str])
         found.references.add(own)
         found.own_references.setdefault(patient, set()).add(own)
     return found
+
+
+def individuals(people: Callable[[], Iterable[pa.Table]]) -> dict[str, frozenset[str]]:
+    """Pseudonyms that links connect with others: by each of them all of the same individual. `people` as for
+    `erasure`."""
+    edges: dict[str, set[str]] = {}
+    for row in _rows(people):
+        _connect(edges, row)
+    left = {
+        row["persons"][0]: row["patient"]
+        for row in _rows(people)
+        if row["type"] == "Patient" and row["patient"] and row["persons"][0] in edges
+    }
+    found: dict[str, frozenset[str]] = {}
+    while left:
+        reached = _connected(next(iter(left)), edges)
+        same = frozenset(left.pop(each) for each in reached & left.keys())
+        if len(same) > 1:
+            found |= dict.fromkeys(same, same)
+    return found
+
+
+def remembered(noted: Mapping[str, Withdrawn], patients: Collection[str]) -> set[str]:
+    """Patients, and further pseudonyms of the same individuals as far as is remembered of those who withdrew."""
+    edges: dict[str, set[str]] = {}
+    for patient, each in noted.items():
+        for other in each.same:
+            edges.setdefault(patient, set()).add(other)
+            edges.setdefault(other, set()).add(patient)
+    return {other for each in patients for other in _connected(each, edges)}
+
+
+def _connect(edges: dict[str, set[str]], row: dict[str, Any]) -> None:
+    """Adds the links of a resource, both ways."""
+    own = row["persons"][0]
+    for other in links(row["type"], tuple(row["persons"])):
+        edges.setdefault(own, set()).add(other)
+        edges.setdefault(other, set()).add(own)
 
 
 def _connected(start: str, edges: dict[str, set[str]]) -> set[str]:

@@ -108,20 +108,25 @@ class RecordDataset(StoredRecords):
         finally:
             if part is not None and part.exists():
                 shutil.rmtree(part, ignore_errors=True)
-        return cls.open(folder, vault=vault)
+        made = cls.open(folder, vault=vault)
+        # Who withdrew since the rows were read did not find this dataset.
+        return made.withdraw(vault.refused()) or made
 
     def extend(
         self, rows: Iterable[Row], vault: Vault, *, source: Mapping[str, Any] | None = None,
-        min_patients: int = MIN_PATIENTS, newcomers: bool = False,
+        min_patients: int = MIN_PATIENTS, newcomers: bool = False, after: int | None = None,
     ) -> Self | None:  # fmt: skip
-        """The next version, with more rows. Rows of who withdrew are left out, and with `newcomers` those of patients
-        who have records here: so a cohort can be built again and handed over whole. None when nothing is left, or it is
-        of fewer than `min_patients` patients: it waits for more, because one patient's time of arrival is personal.
+        """The next version, with more rows; where ``after`` is given, only if the latest version is still that one.
+        Rows of who withdrew are left out, and with `newcomers` those of patients who have records here: so a cohort can
+        be built again and handed over whole. None when nothing is left, or it is of fewer than `min_patients` patients:
+        it waits for more, because one patient's time of arrival is personal.
 
         Raises `DataError` as `create` does; nothing changed then."""
         with self._writing(vault) as work:
             before = work.number
             work.finish()
+            if after is not None and work.number != after + 1:
+                raise DataError(f"{self.folder.name} has changed meanwhile.", "Run it again.")
             if not work.add(rows, source or {}, max(1, min_patients), newcomers=newcomers) and (
                 work.number == before
             ):
@@ -209,6 +214,10 @@ class RecordDataset(StoredRecords):
         """Where the records of pseudonyms that withdrew have been, rising."""
         draws, known = Draws(files.read(self.folder / "split.key")), self._withdrawn()
         return sorted(place for each in patients for place in known.get(draws.code(each), (0, []))[1])
+
+    def withdrawn_codes(self) -> frozenset[bytes]:
+        """What stands for those who are out for good, and for who would be."""
+        return frozenset(self._withdrawn())
 
     def _withdrawn(self) -> dict[bytes, tuple[int, list[int]]]:
         return Withdrawn(self.folder, self._opened_vault()).all()

@@ -5,7 +5,8 @@
     records/lock                     whoever writes holds it
 
 A file is written once, and no name is used twice: a reader that has opened the files of one manifest keeps them,
-whatever others write. Files that the manifest does not name are of a writer at work, or of one that was killed.
+whatever others write. Files that the manifest does not name are of a writer at work, or of one that was killed. There
+is a manifest before there is any other file: where it is not, it was lost.
 """
 
 from __future__ import annotations
@@ -139,8 +140,14 @@ class RecordFiles:
         self._kept = Kept(folder / MANIFEST, sealer)
 
     def manifest(self) -> Manifest:
-        """The manifest as it is now. Raises VaultError."""
-        return Manifest.of(self._kept.value)
+        """The manifest as it is now, an empty one where nothing was ever written. Raises VaultError where it is lost."""
+        return Manifest.of(self._value())
+
+    def begin(self) -> None:
+        """Before the first file of all: an empty manifest, so that files without one are known as damage. Raises
+        VaultError, and `OSError`."""
+        if not self._value():
+            self._kept.value = Manifest().to_dict()
 
     def commit(self, manifest: Manifest) -> None:
         """From now on this is what counts. What it does not name goes. Raises `OSError`."""
@@ -201,7 +208,7 @@ class RecordFiles:
         path = self.folder / MANIFEST
         with ExitStack() as stack:
             found: dict[str, BinaryIO] = {}
-            while path.exists():
+            while self._value():
                 sealed = stack.enter_context(path.open("rb"))
                 manifest, files = self._opened_all(stack, opened)
                 if os.path.samestat(os.fstat(sealed.fileno()), path.stat()):
@@ -217,7 +224,7 @@ class RecordFiles:
         self, stack: ExitStack, opened: Callable[[Entry], AbstractContextManager[_Open]]
     ) -> tuple[Manifest, list[_Open]]:
         while True:
-            value = self._kept.value
+            value = self._value()
             manifest = Manifest.of(value)
             try:
                 with ExitStack() as own, disk.reading(self.folder):
@@ -225,10 +232,19 @@ class RecordFiles:
                     stack.enter_context(own.pop_all())
             except FileNotFoundError as error:
                 # Another process has replaced it meanwhile.
-                if self._kept.value is value:
+                if self._value() is value:
                     raise VaultError(f"{self.folder} lacks a file of records.", parquet.RESTORE) from error
             else:
                 return manifest, found
+
+    def _value(self) -> dict[str, Any]:
+        value = self._kept.value
+        if value or not any(self.folder.glob("*.parquet")):
+            return value
+        # A first import may have begun just now: its manifest was there before its files.
+        if not (value := self._kept.value):
+            raise VaultError(f"{self.folder} has files of records, and lacks {MANIFEST}.", parquet.RESTORE)
+        return value
 
     def _key(self, name: str) -> bytes:
         return self._sealer.derive(f"vault/records/{name}")

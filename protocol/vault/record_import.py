@@ -182,13 +182,25 @@ class Import:
         # One of the same individual: what came of it before goes again, when this is committed.
         self._gone.add(own)
         if row.type == "Patient" and row.patient:
-            self._refused[row.patient] = Withdrawn(row.aliases, (own,))
+            self._refused[row.patient] = Withdrawn(row.aliases, (own,), self._matched(row))
         return True
+
+    def _matched(self, row: _Row) -> tuple[str, ...]:
+        """Pseudonyms of who withdrew, or was refused, by whose alias or reference a Patient is known."""
+        aliases, linked = {*row.aliases}, {*persons.links(row.type, row.persons)}
+        return tuple(
+            sorted(
+                patient
+                for patient, each in {**self._before.withdrawn, **self._refused}.items()
+                if aliases.intersection((patient, *each.aliases)) or linked.intersection(each.references)
+            )
+        )
 
     def _spool(self) -> None:
         if not self._rows:
             return
         with disk.writing(str(self._files.folder)):
+            self._files.begin()
             rows = _tables(sorted(self._rows.values(), key=lambda row: row[:2]))
             written = self._files.write(self._before.number + 1, rows, self._group_bytes)
             # Not before: where it could not be written it is still to be.

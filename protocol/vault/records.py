@@ -120,9 +120,13 @@ class Records:
     def same_person(self, patients: Collection[str]) -> list[str]:
         """Pseudonyms of the individuals that some are of, those who withdrew among them: those that their Patient
         resources link to, and the other way."""
-        noted = self._files.manifest().withdrawn
-        known = {*patients, *(other for each in patients if each in noted for other in noted[each].same)}
+        known = persons.remembered(self._files.manifest().withdrawn, patients)
         return sorted(persons.erasure(self._people, known).patients)
+
+    def individuals(self) -> dict[str, frozenset[str]]:
+        """Who is in the records under several pseudonyms, as Patient and Person resources link them: by each of these
+        all of them. Raises VaultError."""
+        return persons.individuals(self._people)
 
     def aliases(self, patients: Collection[str]) -> set[str]:
         """The aliases of some patients; of those too who withdrew."""
@@ -146,7 +150,7 @@ class Records:
             return 0
         with self._writing():
             noted = self._erase(given)
-        gone = {*given, *(other for each in given if each in noted for other in noted[each].same)}
+        gone = persons.remembered(noted, given)
         number = sum(noted[each].resources for each in gone if each in noted)
         self._vault.log("withdraw", resources=number)
         return number

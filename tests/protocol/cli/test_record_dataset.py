@@ -86,7 +86,7 @@ def test_an_erasure_is_proved_to_whoever_asks(home: Path) -> None:
     shown = CliRunner().invoke(
         main, ["--home", str(home), "dataset", "verify", "--proof", str(home / "erased.json")]
     )
-    assert "holds nothing at place 5 since version 2" in " ".join(shown.output.split())
+    assert "Version 2 of dataset 7 holds nothing at place 5." in " ".join(shown.output.split())
 
 
 @pytest.mark.parametrize(
@@ -151,6 +151,11 @@ def test_uses_lists_models_that_learned_from_who_withdrew(
     found = said(salus(home, "dataset", "uses", "--name", "cohort"))
     assert (found["revoked_versions"], found["models"][0]["status"]) == ([1], "released")
     assert asked == [(7, [RecordDataset.open(home / "datasets" / "cohort", 1).root])]
+
+
+def test_the_help_of_a_back_up_says_that_records_are_in_it() -> None:
+    shown = CliRunner().invoke(main, ["dataset", "backup", "--help"])
+    assert "Datasets of records are kept whole" in " ".join(shown.output.split())
 
 
 def test_no_table_of_somebody_elses_is_appended(home: Path) -> None:

@@ -241,9 +241,16 @@ def test_status_counts_and_checks_records(hospital: Hospital) -> None:
     shown = " ".join(hospital.run("status", "--verify").output.split())
     assert "3 of 2 patients: 2 Observation, 1 Patient" in shown and "and 3 records" in shown
     [path] = (hospital.home / "vault" / "records").glob("*.parquet")
-    path.write_bytes(path.read_bytes()[:-200])
+    intact = path.read_bytes()
+    path.write_bytes(intact[:-200])
     result = hospital.run("status", "--verify")
     assert result.exit_code == 1 and "was altered" in " ".join(result.output.split())
+    path.write_bytes(intact)
+    (path.parent / "manifest.sealed").unlink()
+    for words in (["status"], ["status", "--verify"]):
+        result = hospital.run(*words)
+        shown = " ".join(result.output.split())
+        assert result.exit_code == 1 and "lacks manifest.sealed" in shown and "back-up" in shown
 
 
 @pytest.mark.parametrize(
@@ -290,6 +297,24 @@ def test_an_id_of_two_patients_is_refused_until_it_is_said_whose_it_is(hospital:
     bring(hospital, person(hospital, "c", ("urn:y", "HOSP-1")))
     result = hospital.run("withdraw", "HOSP-1", "--issuer", "urn:y")
     assert result.exit_code == 1 and "--issuer fhir" in " ".join(result.output.split())
+
+
+def test_who_was_refused_under_another_id_does_not_make_an_id_ambiguous(hospital: Hospital) -> None:
+    bring(hospital, person(hospital, "a", ("urn:mrn", "4711")), person(hospital, "b"))
+    assert hospital.said("withdraw", "4711")["records"] == 1
+    bring(hospital, person(hospital, "new", ("urn:mrn", "4711"), ("urn:ipp", "IPP-1")))
+    for words in (["4711"], ["4711", "--issuer", "urn:mrn"], ["IPP-1"]):
+        assert hospital.said("withdraw", *words)["records"] == 1
+    assert left(hospital) == {hospital.pseudonyms.patient("b", "fhir")}
+
+
+def test_several_who_have_all_withdrawn_do_not_make_an_id_ambiguous(hospital: Hospital) -> None:
+    hospital.run("withdraw", "4711")
+    both = [person(hospital, each, ("urn:mrn", "4711")) for each in ("a", "b")]
+    bring(hospital, *both)
+    assert left(hospital) == set()
+    assert hospital.said("withdraw", "4711")["records"] == 0
+    assert hospital.run("export", "4711", "--out", hospital.folder / "held.zip").exit_code == 1
 
 
 def test_two_records_that_say_they_are_of_one_individual_are_no_two_patients(hospital: Hospital) -> None:
@@ -369,6 +394,22 @@ def test_export_gives_all_that_is_held_of_one_patient_and_of_nobody_else(hospita
     assert target.read_bytes() == before
     log = (hospital.home / "vault" / "access.log").read_text()
     assert '"action": "export"' in log and "HOSP" not in log
+
+
+@pytest.mark.parametrize("broken", ["manifest.json", "segments"])
+def test_an_export_that_lacks_a_dataset_which_does_not_open_fails(hospital: Hospital, broken: str) -> None:
+    vault = Vault.open(hospital.home, PASSWORD)
+    bring(hospital, person(hospital, "5", ("urn:mrn", "HOSP-5")))
+    rows = [(hospital.pseudonyms.patient(str(each), "fhir"), tables.record(each)) for each in range(80)]
+    made = RecordDataset.create(hospital.home / "datasets" / "cohort", tables.SCHEMA, iter(rows), vault)
+    for path in made.folder.glob("segments/*") if broken == "segments" else [made.folder / broken]:
+        path.write_bytes(b"{")
+    target = hospital.folder / "held.zip"
+    result = hospital.run("export", "HOSP-5", "--out", target, "--json")
+    assert result.exit_code == 1 and target.exists()
+    said = json.loads(result.stdout)
+    assert (said["resources"], said["datasets"], len(said["notices"])) == (1, [], 1)
+    assert "lacks what a dataset holds that does not open" in said["notices"][0]
 
 
 def test_export_of_nobody_writes_nothing(hospital: Hospital) -> None:

@@ -164,6 +164,15 @@ class FakeRecords:
 
     of: dict[str, list[dict[str, Any]]]
     asked: list[Collection[str]] = field(default_factory=list)
+    groups: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def individuals(self) -> dict[str, frozenset[str]]:
+        return self.groups
+
+    def scan(self, types: Collection[str], patients: Collection[str]) -> Iterator[Clean]:
+        for patient, resources in self.by_patient(types):
+            if patient in patients:
+                yield from resources
 
     def by_patient(self, types: Iterable[str]) -> Iterator[tuple[str, list[Clean]]]:
         wanted = set(types)

@@ -238,3 +238,34 @@ def test_no_number_of_a_patient_is_in_a_refusal() -> None:
     with pytest.raises(DataError) as raised:
         build(FakeRecords(told), mapping(), at=today)
     assert not any(each in str(raised.value) for each in ("1923", "123", "P000"))
+
+
+def test_who_left_a_dataset_is_no_newcomer_that_fills_a_class() -> None:
+    first = build(FakeRecords(hospital(30)), mapping(), at=today, k=3)
+    gone = first.rows[0]
+    members = Members({row.patient: row.record for row in first.rows[1:]}, left={gone.patient})
+    found = build(FakeRecords(hospital(30)), mapping(), at=today, k=3, levels=first.levels, existing=members)
+    assert gone.patient not in {row.patient for row in found.rows}
+    assert found.left_out["left this dataset before"] == 1
+
+
+def test_one_individual_under_two_pseudonyms_has_one_row() -> None:
+    told = hospital()
+    told["P000-again"] = told["P000"]
+    group = frozenset({"P000", "P000-again"})
+    records = FakeRecords(told, groups=dict.fromkeys(group, group))
+    found = build(records, mapping(), at=today)
+    assert len(group & {row.patient for row in found.rows}) <= 1
+    assert found.left_out["another record of the same individual"] == 1
+    members = Members({"P000-again": found.rows[0].record})
+    later = build(records, mapping(), at=today, levels=found.levels, existing=members)
+    assert not group & {row.patient for row in later.rows}
+
+
+def test_an_objection_under_one_pseudonym_holds_for_the_individual() -> None:
+    told = hospital()
+    told["P000-again"] = [*told["P000"], consent("deny")]
+    group = frozenset({"P000", "P000-again"})
+    found = build(FakeRecords(told, groups=dict.fromkeys(group, group)), mapping(), at=today)
+    assert not group & {row.patient for row in found.rows}
+    assert found.left_out["objection"] == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from click.testing import CliRunner, Result
 
 from protocol.cli.cohort import cohort
 from protocol.cli.session import Session
+from protocol.cohort.members import without
 from protocol.data.pseudonyms import SECRET, Pseudonyms
+from protocol.errors import DataError
 from protocol.vault.record_dataset import RecordDataset
 from protocol.vault.records import Records
 from protocol.vault.store import Vault
@@ -150,3 +153,71 @@ def test_the_view_says_who_is_in_and_names_nobody(home: Path) -> None:
     for words in ("40 in", "levels", "age: bands of", "diabetes", "salus dataset register --name small", "█"):
         assert words in shown
     assert "PATIENT" not in shown
+
+
+def sizes_of(dataset: RecordDataset, names: list[str]) -> list[int]:
+    rows = [tuple(record[name] for name in names) for _, record in dataset.by_code()]
+    return sorted(Counter(rows).values())
+
+
+def test_no_class_is_too_small_after_somebody_left_and_others_came(home: Path) -> None:
+    """Who left with the remainder of a class still has records, and fills no class again."""
+    made = said(salus(home, "--k", 5, "--held-out", 0.5))
+    first, quasi = opened(home), made["report"]["quasi_identifiers"]
+    assert without(first, [name_of(number) for number in range(0, 36, 4)]) is not None
+    take(home, range(40, 60))
+    grown = said(salus(home))
+    assert min(sizes_of(opened(home), quasi)) >= grown["k_reached"] >= 5
+
+
+def test_a_withdrawal_that_was_cut_short_is_finished(home: Path) -> None:
+    said(salus(home, "--k", 5, "--held-out", 0.5))
+    Vault.open(home, PASSWORD).refuse([name_of(7)])
+    result = salus(home, as_json=False)
+    assert result.exit_code == 0 and "Patients had withdrawn: version 2" in result.output
+    assert opened(home).indices_of([name_of(7)]) == []
+
+
+def test_who_withdraws_while_a_dataset_is_made_is_not_in_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = RecordDataset.create
+
+    def late(folder: Path, *given: Any, **named: Any) -> RecordDataset:
+        Vault.open(home, PASSWORD).refuse([name_of(7)])
+        return create(folder, *given, **named)
+
+    monkeypatch.setattr(RecordDataset, "create", late)
+    result = salus(home, "--k", 5, "--held-out", 0.5)
+    assert result.exit_code == 1 and "withdrawn meanwhile" in result.output
+    assert not (home / "datasets" / "small").exists()
+
+
+def test_a_dataset_that_changed_meanwhile_is_left_as_it_is(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said(salus(home, "--k", 5, "--held-out", 0.5))
+    take(home, range(40, 60))
+    extend, done = RecordDataset.extend, []
+
+    def twice(dataset: RecordDataset, *given: Any, **named: Any) -> RecordDataset | None:
+        if not done:
+            done.append(True)
+            said(salus(home))
+        return extend(dataset, *given, **named)
+
+    monkeypatch.setattr(RecordDataset, "extend", twice)
+    result = salus(home)
+    assert result.exit_code == 1 and "has changed meanwhile" in result.output
+    assert opened(home).version == 2
+    codes = [code for code, _ in opened(home).by_code()]
+    assert len(codes) == len(set(codes))
+
+
+def test_altered_evidence_does_not_hold_up_a_withdrawal_and_is_said(home: Path) -> None:
+    said(salus(home, "--k", 5, "--held-out", 0.5))
+    evidence = next((home / "datasets" / "small" / "evidence").iterdir())
+    evidence.write_bytes(evidence.read_bytes() + b" ")
+    with pytest.raises(DataError, match="evidence"):
+        without(opened(home), [name_of(7)])
+    assert opened(home).indices_of([name_of(7)]) == []

@@ -57,6 +57,14 @@ def test_what_was_created_opens(made):
             assert np.array_equal(got, expected)
 
 
+def test_a_proof_of_what_no_json_holds_is_false(made):
+    proof = made.prove(3)
+    assert verify_record(made.root, proof)
+    for value in (float("nan"), float("inf"), 2**60, "\ud800"):
+        record = {**proof.record, next(iter(proof.record)): value}
+        assert verify_record(made.root, dataclasses.replace(proof, record=record)) is False
+
+
 def test_only_the_owner_may_read_it(made):
     assert stat.S_IMODE(made.folder.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in made.folder.iterdir()} == {0o600}

@@ -59,6 +59,7 @@ def test_each_record_is_proved_and_no_other(dataset: RecordDataset) -> None:
     for change in (
         {"record": {**proof.record, "event": 1 - proof.record["event"]}}, {"index": 34}, {"count": proof.count + 1},
         {"split": 1 - proof.split}, {"salt": bytes(32)}, {"siblings": proof.siblings[:-1]},
+        {"record": {**proof.record, "event": float("nan")}},
     ):  # fmt: skip
         assert not verify_record(dataset.root, RecordProof(**{**proof.__dict__, **change}))
     with pytest.raises(DataError, match="no record 60"):

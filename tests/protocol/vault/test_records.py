@@ -620,6 +620,37 @@ def test_records_of_the_same_individual_go_together(vault: Vault, records: Recor
     assert (outcome.refused_withdrawn, outcome.unchanged) == (8, 3)
 
 
+def test_individuals_are_those_that_links_connect(records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
+    mother = clean("RelatedPerson", "mother", "CHILD", patient={"reference": "Patient/child"})
+    brought = [
+        patient("OLD"), patient("NEW", "Patient/old", "RelatedPerson/mother"), patient("THIRD"), patient("CHILD"),
+        clean("Person", 1, link=[{"target": {"reference": f"Patient/{each}"}} for each in ("third", "new")]),
+        observation(1, "NEW"), mother, patient("ALONE", "Patient/nowhere"),
+        # Both link to somebody of whom no resource came.
+        patient("LEFT", "Patient/elsewhere"), patient("RIGHT", "Patient/elsewhere"),
+        clean("Person", 2, link=[{"target": {"reference": "Patient/child"}}]),
+    ]  # fmt: skip
+    assert records.individuals() == {}
+    bring(records, brought)
+    monkeypatch.setattr(record_files.Stored, "tables", None)
+    one, two = frozenset({"OLD", "NEW", "THIRD"}), frozenset({"LEFT", "RIGHT"})
+    found = records.individuals()
+    assert found == {**dict.fromkeys(one, one), **dict.fromkeys(two, two)}
+    assert all(sorted(group) == records.same_person([name]) for name, group in found.items())
+
+
+def test_who_was_refused_under_another_id_is_remembered_as_the_same(records: Records) -> None:
+    bring(records, [patient("P1", aliases=["NIR1"]), patient("P2", aliases=["NIR2"])])
+    records.withdraw("P1")
+    bring(records, [patient("P9", aliases=["IPP9", "NIR1"])])
+    bring(records, [patient("P10", "Patient/p9"), patient("P11", aliases=["IPP9"])])
+    assert records.patient_of("NIR1") == ["P1", "P9"]
+    for each in ("P1", "P9", "P10", "P11"):
+        assert records.same_person([each]) == ["P1", "P10", "P11", "P9"]
+        assert records.withdraw(each) == 1
+    assert records.same_person(["P2"]) == ["P2"]
+
+
 def test_who_withdraws_as_a_relative_of_another_takes_what_is_in_their_own_record(records: Records) -> None:
     mother = clean("RelatedPerson", "mother", "CHILD", patient={"reference": "Patient/child"})
     bring(records, [patient("MOTHER", "RelatedPerson/mother"), patient("CHILD"), mother])
@@ -699,6 +730,100 @@ def test_a_file_in_the_place_of_another_or_missing_is_noticed(vault: Vault, reco
         held(records)
     first.write_bytes(kept[0])
     assert vault.verify() == 0 and records.verify() == 9
+
+
+def test_a_lost_manifest_is_said_and_nothing_is_removed(
+    tmp_path: Path, vault: Vault, records: Records
+) -> None:
+    bring(records, cohort(2, 3))
+    manifest = vault.folder / "records" / "manifest.sealed"
+    kept = manifest.read_bytes()
+    manifest.unlink()
+    left = files_of(vault)
+    uses = (
+        vault.verify, again(vault).verify, records.counts, records.patients, lambda: held(records),
+        lambda: list(records.by_patient()), lambda: records.patient_of("MRN1"), lambda: bring(records, cohort(3, 3)),
+        lambda: records.withdraw("P1"), lambda: backup(vault, tmp_path / "one.backup", "pw"),
+    )  # fmt: skip
+    for use in uses:
+        with pytest.raises(VaultError, match=r"lacks manifest\.sealed") as raised:
+            use()
+        assert "back-up" in raised.value.hint
+        assert files_of(vault) == left
+    assert not again(vault).is_unused() and not (tmp_path / "one.backup").exists()
+    manifest.write_bytes(kept)
+    assert bring(records, cohort(2, 3)).outcome.unchanged == 3 + 1, "P1 was refused meanwhile"
+    assert records.verify() == 4
+
+
+def test_a_manifest_lost_during_an_import_removes_nothing(vault: Vault, records: Records) -> None:
+    bring(records, cohort(2, 3))
+    before = files_of(vault)
+
+    def breaking() -> None:
+        with records.importing() as work:
+            for each in cohort(9, 70, 1):
+                work.add(each)
+            (vault.folder / "records" / "manifest.sealed").unlink()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        breaking()
+    assert {*before} - {"manifest.sealed"} <= {*files_of(vault)}
+
+
+def test_a_first_import_has_a_manifest_before_its_files(vault: Vault, records: Records) -> None:
+    with records.importing() as work:
+        assert files_of(vault) == {}
+        for each in cohort(9, 70):
+            work.add(each)
+        assert "manifest.sealed" in files_of(vault) and len(files_of(vault)) > 1
+        reader = Records(again(vault))
+        assert (held(reader), reader.verify(), again(vault).verify()) == ({}, 0, 0)
+    assert held(records) == by_key(cohort(9, 70))
+
+
+def import_first(vault: Vault) -> None:
+    bring(Records(vault, SMALL), cohort(4, 40))
+
+
+def test_killed_while_importing_for_the_first_time_it_can_be_brought_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(killed, "_MOST_STEPS", 200)
+    numbers = count()
+
+    def empty() -> Path:
+        home = tmp_path / f"copy-{next(numbers)}"
+        vault_in(home)
+        return home
+
+    spooled = False
+    for each in killed.deaths(empty, import_first):
+        vault = Vault(folder_of(each), KEY)
+        records = Records(vault, SMALL)
+        there = held(records)
+        assert there in ({}, by_key(cohort(4, 40)))
+        spooled |= not there and len(files_of(vault)) > 1
+        vault.verify()
+        bring(records, cohort(4, 40))
+        assert held(records) == by_key(cohort(4, 40)) and len(files_of(vault)) == 2
+    assert spooled
+
+
+@pytest.mark.usefixtures("cheap")
+def test_a_back_up_of_a_vault_without_records_or_with_an_import_begun(
+    tmp_path: Path, vault: Vault, records: Records
+) -> None:
+    backup(vault, tmp_path / "none.backup", "pw")
+    with records.importing() as work:
+        for each in cohort(9, 70):
+            work.add(each)
+        backup(again(vault), tmp_path / "begun.backup", "pw")
+    for name in ("none", "begun"):
+        found = restore(tmp_path / f"{name}.backup", "pw", tmp_path / name)
+        assert (found.verify(), held(Records(found))) == (0, {})
+        assert bring(Records(found), cohort(2, 3)).outcome.new == 8
 
 
 def test_content_that_is_not_what_its_digest_says_is_noticed(
