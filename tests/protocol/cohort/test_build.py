@@ -269,3 +269,16 @@ def test_an_objection_under_one_pseudonym_holds_for_the_individual() -> None:
     found = build(FakeRecords(told, groups=dict.fromkeys(group, group)), mapping(), at=today)
     assert not group & {row.patient for row in found.rows}
     assert found.left_out["objection"] == 2
+
+
+@pytest.mark.parametrize(("count", "taken"), [(4, 0), (5, 5)])
+def test_a_class_of_one_less_than_k_waits(count: int, taken: int) -> None:
+    first = build(FakeRecords(hospital()), mapping(), at=today, k=5)
+    told = hospital()
+    for number in range(900, 900 + count):
+        told[f"P{number}"] = [person("1925-01-01", "other"), pressure(120)]
+    found = build(
+        FakeRecords(told), mapping(), at=today, k=5, levels=first.levels, existing=as_members(first.rows)
+    )
+    assert len(found.rows) == taken
+    assert found.left_out.get("class smaller than k", 0) == count - taken
