@@ -399,7 +399,9 @@ def uses(session: Session, name: str, vault_password_file: Path | None) -> Resul
 @click.argument("target", type=NEW_FILE)
 @click.option("--name", "names", multiple=True, help="Only this dataset; may be repeated [all of --home].")
 @click.option(
-    "--records", is_flag=True, help="The records of tables too. Salts, splits and commitments always are in it."
+    "--records",
+    is_flag=True,
+    help="The records of tables too. Salts, splits and commitments always are in it.",
 )
 @click.option("--no-keys", is_flag=True, help="Leave the keystore out.")
 @click.option(

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from protocol.data.pseudonyms import Pseudonyms, moved
 from protocol.fhir.known import Known, Words
 from protocol.fhir.tally import Tally
+from protocol.notes.markup import text_of, unmarked
 
 #: FHIR's own expressions for dates (R4, 2.24.0.1): a time has a zone.
 _YEAR = r"(?:[1-9][0-9]{3})"
@@ -81,6 +82,7 @@ class Context:
         self._dates: dict[str, str | None] = {}
         self._moments: dict[str, str | None] = {}
         self._instants: dict[str, str | None] = {}
+        self._codes: dict[str, bool] = {}
         if pseudonym:
             self._days = pseudonyms.shift(pseudonym)
             self._exact = self._days + pseudonyms.shift_seconds(pseudonym)
@@ -185,15 +187,31 @@ class Context:
         end = moved(last, self._days)
         return (f"{end.year - OLDEST:04}", end.year - OLDEST) if end else (None, 0)
 
+    # --- codes ---
+
+    def is_own(self, code: str) -> bool:
+        """Whether a code is, or holds, a number or name of the patient's."""
+        if self.known is None:
+            return False
+        try:
+            return self._codes[code]
+        except KeyError:
+            if len(self._codes) > _MOST_REMEMBERED:
+                self._codes.clear()
+            own = self._codes[code] = self.known.in_code(code)
+            return own
+
     # --- texts ---
 
     def text(self, value: str, *, html: bool = False) -> str | None:
         """A text without what names a person; None where nobody can tell."""
-        if self._notes is None or self.known is None or len(value) > MOST_TEXT:
+        if self._notes is None or self.known is None or len(value) > MOST_TEXT or "\0" in value:
+            # With NUL in it, it was not decoded right.
             self.tally.unread_texts += 1
             return None
-        known = [*self.known.texts, *(self._staff.in_text(value) if self._staff else ())]
-        cleaned = (self._notes.clean_html if html else self._notes.clean)(value, known)
+        read = text_of(value) if html else unmarked(value)
+        known = [*self.known.texts, *(self._staff.in_text(read) if self._staff else ())]
+        cleaned = self._notes.clean_html(value, known) if html else self._notes.clean(read, known)
         self.tally.texts.update(cleaned.found)
         if self.known.in_text(cleaned.text):
             self.tally.found_again += 1

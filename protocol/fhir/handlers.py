@@ -11,6 +11,7 @@ from typing import Any
 
 from protocol.fhir.context import MOST_TEXT, OLDEST, Context
 from protocol.fhir.systems import Codes
+from protocol.notes.encoding import decoded as decoded_text
 
 Handler = Callable[[Any, Context], Any]
 Plan = dict[str, Handler]
@@ -93,9 +94,7 @@ def generalise_start(length: int) -> Handler:
 
     def handle(value: Any, context: Context) -> Any:
         whole = (
-            "".join(each for each in value if each.isascii() and each.isalnum())
-            if type(value) is str
-            else ""
+            "".join(each for each in value if each.isascii() and each.isalnum()) if type(value) is str else ""
         )
         if len(whole) <= length:
             return _mistyped(context)
@@ -185,7 +184,9 @@ def attachment(value: Any, context: Context) -> Any:
         context.tally.unread_texts += 1
         return None
     try:
-        decoded = base64.b64decode("".join(value["data"].split()), validate=True).decode("utf-8-sig")
+        decoded = decoded_text(
+            base64.b64decode("".join(value["data"].split()), validate=True), value["contentType"]
+        )
     except (binascii.Error, ValueError):
         return _mistyped(context)
     cleaned = context.text(decoded, html=html)
@@ -220,13 +221,7 @@ class CodeBook:
             verdict = self._verdicts[system, code]
         except (KeyError, TypeError):
             verdict = self._judged(system, code, context)
-        if (
-            verdict
-            and context.known is not None
-            and system in self._open
-            and len(code) > 4
-            and context.known.in_code(code)
-        ):
+        if verdict and len(code) > 4 and system in self._open and context.is_own(code):
             context.tally.found_again += 1
             return False
         return verdict
@@ -342,6 +337,6 @@ def _is_personal(value: float, context: Context) -> bool:
         return abs(value) >= _ANYBODYS and value == int(value)
     if type(value) is int:
         return not -_PERSONAL < value < _PERSONAL and context.known.in_code(str(abs(value)))
-    text = f"{value!r}" if 1e-4 <= abs(value) < _LARGEST else f"{value:.17f}".rstrip("0")
+    text = repr(value) if 1e-4 <= abs(value) < _LARGEST else f"{value:.17f}".rstrip("0")
     digits = text.removesuffix(".0").replace(".", "").lstrip("-0")
     return len(digits) >= _FEWEST_DIGITS and context.known.in_code(digits)

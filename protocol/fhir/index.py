@@ -1,7 +1,8 @@
 """A source at a first reading: what its references can mean, who its patients are, and what must not be taken.
 
 In memory stay, of a resource, 20 bytes; of an entry with a full URL some 90 more; of a patient some 1,500; of an
-identifier of what is referred to (practitioners, organisations, places, encounters) some 250.
+identifier of what is referred to (practitioners, organisations, places, encounters) some 250; of a related person as
+much as of a patient.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ from __future__ import annotations
 from array import array
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import orjson
 
+from protocol.data.pseudonyms import Pseudonyms
 from protocol.fhir.compartment import PATIENT_IN
-from protocol.fhir.known import Known, Words, names_in
+from protocol.fhir.known import Known, Words, displayed, names_in
 from protocol.fhir.reading import Found
-from protocol.fhir.references import ID, PATIENT, Target
+from protocol.fhir.references import ID, PATIENT, Names, Target
 from protocol.fhir.versions import R4
 
 _TYPES = sorted(R4)
@@ -29,6 +31,12 @@ _IDENTIFIED = frozenset(
 #: Whose names are masked in anybody's notes.
 _NAMED = frozenset({"Practitioner", "RelatedPerson", "Person"})
 _STAFF_WORDS = 200_000
+_STAFF = frozenset({*_NAMED, PATIENT})
+#: Of a patient's own texts, and of those of people who belong to them.
+_MOST_TEXTS = 256
+_LONGEST_TEXT = 200
+#: Names of people whom references name by URL alone.
+_MOST_DISPLAYED = 100_000
 _LONGEST_STATED = 256
 #: How many bases of full URLs a source may have: one of a server's, in truth.
 _MOST_SERVERS = 64
@@ -59,6 +67,8 @@ class Index:
         self.servers = {each if each.endswith("/") else f"{each}/" for each in servers}
         self.people: dict[str, Person] = {}
         self.staff = Words(_STAFF_WORDS)
+        self._related: list[tuple[dict[str, Any], tuple[str, ...]]] = []
+        self._displayed: dict[str, str] = {}
         self._urls: dict[int, int | Target | tuple[()]] = {}
         self._identifiers: dict[int, Target | tuple[()]] = {}
         self._keys, self._digests, self._owners = array("q"), array("q"), array("i")
@@ -78,7 +88,8 @@ class Index:
         if target is None:
             return
         self._keys.append(hash(target))
-        self._digests.append(hash(orjson.dumps(found.resource, option=orjson.OPT_SORT_KEYS)))
+        dumped = orjson.dumps(found.resource, option=orjson.OPT_SORT_KEYS)
+        self._digests.append(hash(dumped))
         if found.full_url:
             self._add_url(found.full_url, target)
         kind, resource = target[0], found.resource
@@ -91,6 +102,10 @@ class Index:
                 self._add_patient(target[1], resource, identifiers)
         if kind in _NAMED:
             self.staff.add(names_in({"name": resource.get("name")}))
+        if kind == "RelatedPerson" and type(resource.get("patient")) is dict:
+            self._related.append((resource["patient"], _texts_of(resource)))
+        if b'"display":' in dumped or b'"contained":' in dumped:
+            self._add_displayed(resource)
 
     def finish(self) -> None:
         """Ends the first reading: tells what comes twice, and what comes with two contents."""
@@ -107,6 +122,7 @@ class Index:
             if not person.reason and hash((PATIENT, patient_id)) in self._conflicting:
                 person.reason = TWO
         self._share()
+        self._relate()
 
     def _stated_owner(self, kind: str, resource: dict[str, Any]) -> int:
         """The number of what a resource calls its patient; -1 where it names none in a reference."""
@@ -138,11 +154,33 @@ class Index:
     ) -> None:
         born, died = resource.get("birthDate"), resource.get("deceasedDateTime")
         self.people[patient_id] = Person(
-            tuple(dict.fromkeys(each[:200] for each in names_in(resource)))[:256],
+            _texts_of(resource),
             born if type(born) is str else "",
             died if type(died) is str else "",
             tuple(identifiers),
         )
+
+    def _add_displayed(self, resource: dict[str, Any]) -> None:
+        """The names of people that stand beside references to them."""
+        for text, reference in displayed(resource):
+            if not reference:
+                self.staff.add((text,), shown=True)
+            elif len(self._displayed) < _MOST_DISPLAYED:
+                self._displayed.setdefault(reference, text[:_LONGEST_TEXT])
+
+    def _relate(self) -> None:
+        """Gives what names a related person to the patient, and the names of those whom URLs lead to to the staff."""
+        names = Names(cast(Pseudonyms, None), self)
+        for reference, texts in self._related:
+            target = names.target(reference)
+            person = self.people.get(target[1]) if target and target[0] == PATIENT else None
+            if person is not None and len(person.texts) < 2 * _MOST_TEXTS:
+                person.texts = tuple(dict.fromkeys(person.texts + texts))[: 2 * _MOST_TEXTS]
+        for url, text in self._displayed.items():
+            target = self.by_url(url) or None
+            if target and target[0] in _STAFF:
+                self.staff.add((text,), shown=True)
+        self._related, self._displayed = [], {}
 
     def _share(self) -> None:
         """Marks the patients who have an identifier of another one."""
@@ -202,6 +240,10 @@ def target_of(found: Found) -> Target | None:
     if type(resource_id) is not str or not ID.fullmatch(resource_id):
         return None
     return found.resource["resourceType"], resource_id
+
+
+def _texts_of(resource: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(each[:_LONGEST_TEXT] for each in names_in(resource)))[:_MOST_TEXTS]
 
 
 def _identifiers(resource: dict[str, Any]) -> list[tuple[str, str]]:

@@ -8,9 +8,10 @@
 
 Actions: ``redact``; ``keep`` of what can say nothing but its value (booleans, numbers, codes of a required value set,
 and the parts of Coding, Quantity and Money); ``date-shift``; ``generalise year`` of dates, ``generalise 90`` of ages
-(no more than 90), ``generalise 3`` of a text (its first three letters and digits, where there are more); ``pseudonymise`` of references,
-identifiers and UIDs; ``text`` through the notes' de-identification; ``as-type`` by the rules of the data type. An
-element that no rule names is removed with all below it, and so is a resource of a type without rules.
+(no more than 90), ``generalise 3`` of a text (its first three letters and digits, where it has more);
+``pseudonymise`` of references, identifiers and UIDs; ``text`` through the notes' de-identification; ``as-type`` by the
+rules of the data type. An element that no rule names is removed with all below it, and so is a resource of a type
+without rules.
 """
 
 from __future__ import annotations
@@ -210,7 +211,9 @@ def _codes(url: str, given: dict[str, Any]) -> Codes:
     except (re.error, RecursionError, OverflowError):
         raise _wrong(place, "its pattern is no regular expression") from None
     if costly:
-        raise _wrong(place, "its pattern repeats without end, or a repetition, or what can be read in two ways")
+        raise _wrong(
+            place, "its pattern repeats without end, or a repetition, or what can be read in two ways"
+        )
     if any(probe in codes for probe in _PROBES):
         raise _wrong(place, "names, long numbers or no code at all would pass for codes")
     return codes
@@ -257,6 +260,8 @@ def _reason_against(name: str, path: str, action: str, parameter: str, element: 
         return ""
     if kind == "Range" and path.rpartition(".")[2] in _AGES:
         return "ages in a Range could be over 89: they are removed"
+    if action == "date-shift" and path.rpartition(".")[2] in _BIRTHS:
+        return "a day of birth is not moved: generalise year"
     if action == "keep":
         if (name, path) == ("Age", "value"):
             return f"ages are kept up to {_OLDEST} alone: generalise {_OLDEST}"
@@ -265,7 +270,7 @@ def _reason_against(name: str, path: str, action: str, parameter: str, element: 
             return ""
         return f"a {kind} can hold anything: it is not kept"
     allowed = {
-        "date-shift": kind in MOMENTS and path.rpartition(".")[2] not in _BIRTHS,
+        "date-shift": kind in MOMENTS,
         "pseudonymise": kind in ("Reference", "Identifier", "uid"),
         "text": kind in _TEXTS or kind in ("Attachment", "Narrative"),
         "as-type": kind not in PRIMITIVES and kind != "Reference",
@@ -277,7 +282,7 @@ def _reason_against(name: str, path: str, action: str, parameter: str, element: 
         return "" if years or ages or starts else f"a {kind} is not generalised in this way"
     if action not in allowed:
         return f"there is no action {action!r}"
-    return "" if allowed[action] else f"{action} is not for a {kind} {path if kind in MOMENTS else ''}".rstrip()
+    return "" if allowed[action] else f"{action} is not for a {kind}"
 
 
 def _have_type_rules(place: str, rules: Mapping[str, Rule], types: Mapping[str, Any]) -> None:

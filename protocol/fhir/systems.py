@@ -49,7 +49,9 @@ _COUNTED = (
     "cig|cigarettes|pack|packs|drinks|mutation|genomes|log|pH|units|p24_Ag|FEU|DDU|eGFR|GFR"
 )
 _NOTE = rf"\{{(?:{_COUNTED})\}}"
-_COMPONENT = rf"(?:(?:(?:(?:{_PREFIXES})?(?:{_METRIC})|{_OTHER})(?:[+-]?[1-9])?|{_FACTOR})(?:{_NOTE})?|{_NOTE})"
+_COMPONENT = (
+    rf"(?:(?:(?:(?:{_PREFIXES})?(?:{_METRIC})|{_OTHER})(?:[+-]?[1-9])?|{_FACTOR})(?:{_NOTE})?|{_NOTE})"
+)
 _UNIT = re.compile(rf"/?{_COMPONENT}(?:[./]{_COMPONENT}){{0,4}}")
 _FACTORS = re.compile(rf"(?:^|[./])(?:{_FACTOR})(?![0-9_])")
 _LONGEST_UNIT = 40

@@ -30,15 +30,16 @@ class Announced:
             self._take(found.end(), lower=True, words=True, line=True)
         for found in cues.TITLE.finditer(context.text):
             # After "dr" and "mme" in small letters a name is in small letters as well.
-            self._take(found.end(), lower=found[0][0].islower(), words=True)
+            strong = bool(cues.STRONG_TITLE.match(bare, found.start()))
+            self._take(found.end(), lower=found[0][0].islower(), unknown=strong, words=True)
         for found in cues.ROLE.finditer(bare):
-            self._take(found.end(), line=True)
+            self._take(found.end(), unknown=bool(cues.STRONG_ROLE.match(found[0])), line=True)
         for found in cues.SALUTATION.finditer(bare):
             self._take(found.end(), line=True)
         for found in cues.CLOSING.finditer(bare):
             self._take(found.end(), words=True)
         for found in cues.RUNNING.finditer(bare):
-            self._take(found.end())
+            self._take(found.end(), unknown=bool(cues.STRONG_RUNNING.match(found[0])))
         for at, word in enumerate(context.words):
             if (
                 word.capital
@@ -57,9 +58,18 @@ class Announced:
             return True
         return word.sense <= Sense.RARE and bool(cues.AGED.match(self._context.bare, word.end))
 
-    def _take(self, place: int, *, lower: bool = False, words: bool = False, line: bool = False) -> None:
-        """The name that begins at a place. ``lower``: small letters do; ``words``: it may begin with any word but one
-        of medicine; ``line``: it is a field's value, where a comma can stand between family and given name."""
+    def _take(
+        self,
+        place: int,
+        *,
+        lower: bool = False,
+        unknown: bool = False,
+        words: bool = False,
+        line: bool = False,
+    ) -> None:
+        """The name that begins at a place. ``lower``: small letters do; ``unknown``: they do for what is no word;
+        ``words``: it may begin with any word but one of medicine; ``line``: it is a field's value, where a comma can
+        stand between family and given name."""
         context = self._context
         at = bisect_left(context.starts, place)
         if at < len(context.words) and context.text[place : context.words[at].start].strip("( \t\"'"):
@@ -75,12 +85,13 @@ class Announced:
                 break
             if taken and self._ends(at):
                 break
+            small = unknown and not any(context.words[each].capital for each in taken)
             begun = any(len(context.words[each].text) > 1 for each in taken)
             after_initial = bool(taken) and context.words[taken[-1]].initial
             if self._is_particle(at, taken, any_word=lower or words):
                 particles.append(at)
             elif (word.initial and not word.glued) or self._fits(
-                at, first=not begun, lower=lower, words=words or after_initial, line=line
+                at, first=not begun, lower=lower, unknown=small, words=words or after_initial, line=line
             ):
                 taken.append(at)
             else:
@@ -118,12 +129,14 @@ class Announced:
         colon = self._context.text[word.end : word.end + 3].lstrip().startswith(":")
         return colon or (word.first and word.sense >= Sense.WORD)
 
-    def _fits(self, at: int, *, first: bool, lower: bool, words: bool, line: bool) -> bool:
+    def _fits(self, at: int, *, first: bool, lower: bool, unknown: bool, words: bool, line: bool) -> bool:
         """Whether a word is a part of an announced name, ``first``: the first of its words."""
         context, word = self._context, self._context.words[at]
         if word.glued or context.is_no_one(at) or len(word.text) < 2:
             return False
         if not word.capital:
+            if unknown and self._is_no_word(word, titled=first and words, told=first and (words or line)):
+                return True
             if word.sense is Sense.BOTH:
                 return lower and words and first
             return lower and word.sense <= (Sense.RARE if first else Sense.UNKNOWN)
@@ -147,6 +160,17 @@ class Announced:
         return context.begins_a_name(at) or (
             not word.headed and context.zipf(at) < (COMMON_BESIDE if words else SELDOM)
         )
+
+    def _is_no_word(self, word: Word, *, titled: bool, told: bool) -> bool:
+        """Whether a word in small letters is hardly anything but a name; after a title also one that is both, and right
+        after it or a colon one that is only built like a word."""
+        seen = self._context.vocabulary.zipf(word.bare)
+        if word.sense is Sense.BOTH:
+            return titled and seen < COMMON_BESIDE
+        if word.sense is Sense.RARE:
+            return told and not seen
+        likely = word.sense <= Sense.UNKNOWN and len(word.text) > 2
+        return likely and not self._context.vocabulary.is_verb(word.bare)
 
     @staticmethod
     def _is_abbreviation(word: Word, line: bool) -> bool:

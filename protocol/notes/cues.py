@@ -14,6 +14,17 @@ TITLE = re.compile(
     r"|Nurse|NURSE|Matron|Sage-femme|IDE|Int|Interne|Capt|Captain|Sgt|Officer)\.?|M\.|MM\."
     r"|M(?=[ ][A-ZÀ-Ý]))(?![\w-])[ \t]{0,3}\n?[ \t]{0,3}"
 )
+#: Of these a name may follow in small letters: after one, and after a colon, hardly anything else comes.
+STRONG_TITLE = re.compile(
+    r"(?:dr|drs|mr|mrs|ms|miss|mme|mmes|mlle|mlles|prof|docteure?|doctor|professeure?|professor|monsieur|madame"
+    r"|mademoiselle|nurse)\b|mm?\."
+)
+STRONG_ROLE = re.compile(
+    r"(?:patiente?|pt|attending|physician|doctor|medecin|chirurgien|surgeon|consultant|registrar|infirmiere?|nurse"
+    r"|sage-femme|midwife|interne|intern|author|auteur|redacteur|next of kin|personne|aidante?|spouse|wife|husband"
+    r"|epouse|epoux|mari|conjointe?|mother|father|mere|pere)\b"
+)
+STRONG_RUNNING = re.compile(r"(?:l'infirmiere?|infirmiere?|nurse|sage-femme|midwife)\b")
 _CASELESS = re.I
 _COLON = r"[ \t]{0,3}(?:\([^)\n]{0,12}\)[ \t]{0,3})?[:=#][ \t]{0,4}\n?[ \t]{0,4}"
 #: A field: what follows on its line is a name even in small letters, and even if it is a word.

@@ -138,7 +138,9 @@ def _is_roman(found: re.Match[str], text: str) -> bool:
     """Month xiii is none; a year of two digits wants capitals and points."""
     if found["m"] == "xiii":
         return False
-    return len(found["y"]) == 4 or (text[found.start("m") : found.end("m")].isupper() and not found["s"].isspace())
+    return len(found["y"]) == 4 or (
+        text[found.start("m") : found.end("m")].isupper() and not found["s"].isspace()
+    )
 
 
 def _either(a: str, b: str) -> bool:

@@ -69,7 +69,7 @@ def _whole(bare: str, tokens: list[tuple[int, int]], wholes: set[str], words: se
     for values, spelled in ((wholes, False), ({each for each in words if len(each) >= _LONG_WORD}, True)):
         if spelled:
             # Only where letters stand alone can a name be spelled.
-            values = values if any(end - start == 1 for start, end in tokens) else set()  # noqa: PLW2901
+            values = values if any(end - start == 1 for start, end in tokens) else set()
         for value in values:
             at = row.find(value)
             while at >= 0:

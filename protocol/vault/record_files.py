@@ -140,7 +140,7 @@ class RecordFiles:
         self._kept = Kept(folder / MANIFEST, sealer)
 
     def manifest(self) -> Manifest:
-        """The manifest as it is now, an empty one where nothing was ever written. Raises VaultError where it is lost."""
+        """The manifest as it is now, empty where nothing was ever written. Raises VaultError where it was lost."""
         return Manifest.of(self._value())
 
     def begin(self) -> None:

@@ -111,7 +111,9 @@ class Vault:
     def is_unused(self) -> bool:
         """Whether nothing was ever in it, so that no pseudonym is known yet."""
         kept = (self._pseudonyms, self._labels, self._withdrawn)
-        records = any(chain.from_iterable((self.folder / RECORDS).glob(each) for each in ("*.sealed", "*.parquet")))
+        records = any(
+            chain.from_iterable((self.folder / RECORDS).glob(each) for each in ("*.sealed", "*.parquet"))
+        )
         return not (
             any(each.value for each in kept) or self._batches.states() or self._pending.uids() or records
         )

@@ -154,7 +154,7 @@ def test_the_rest_is_taken_where_bad_lines_are_skipped(hospital: Hospital) -> No
 
 
 def test_where_nothing_could_be_taken_it_is_said(hospital: Hospital) -> None:
-    path = hospital.lines("all.ndjson", '{"resourceType": "Patient", ', "[1]")
+    path = hospital.lines("all.ndjson", {"resourceType": "Nonsense", "id": "1"}, {"resourceType": "Patient"})
     said = hospital.said("records", "import", path, "--bad-lines", "skip", code=1)
     assert (said["imported"], said["new"], len(said["refused"])) == (False, 0, 2)
     shown = " ".join(hospital.run("records", "import", path, "--bad-lines", "skip").output.split())
@@ -162,10 +162,18 @@ def test_where_nothing_could_be_taken_it_is_said(hospital: Hospital) -> None:
 
 
 def test_rules_are_read_from_a_small_file_alone(hospital: Hospital) -> None:
-    path, pipe, large = hospital.lines("all.ndjson", person("a", "4711")), hospital.folder / "pipe", "large.json"
+    path, pipe, large = (
+        hospital.lines("all.ndjson", person("a", "4711")),
+        hospital.folder / "pipe",
+        "large.json",
+    )
     os.mkfifo(pipe)
     (hospital.folder / large).write_bytes(b" " * (1 << 18) + b"{}")
-    for file, reason in (("/dev/zero", "not a regular"), (pipe, "not a regular"), (hospital.folder / large, "larger")):
+    for file, reason in (
+        ("/dev/zero", "not a regular"),
+        (pipe, "not a regular"),
+        (hospital.folder / large, "larger"),
+    ):
         for words in (("rules",), ("import", path)):
             result = hospital.run("records", *words, "--rules", file)
             assert result.exit_code == 1 and reason in " ".join(result.output.split())

@@ -147,7 +147,7 @@ def test_a_withdrawal_makes_a_version_and_lists_the_models(
 
     result = withdrawn(home, monkeypatch, models_that_used)
     assert result["instances"] == 2
-    assert result["datasets"] == [{"dataset": "breast", "dataset_id": 7, "version": 2}]
+    assert result["datasets"] == [{"dataset": "breast", "dataset_id": 7, "version": 2, "places": []}]
     assert [(each["model_id"], each["version"], each["status"]) for each in result["models"]] == [
         (1, 2, "released"), (1, 3, "candidate"),
     ]  # fmt: skip

@@ -54,11 +54,19 @@ def test_a_patient_is_found_by_each_identifier_with_and_without_system(tmp_path)
     (clean,) = cleaned(tmp_path, NAMED)
     assert clean.patient == PSEUDONYMS.patient("p1", "fhir")
     assert set(clean.aliases) == {
-        PSEUDONYMS.patient("p1"),
         PSEUDONYMS.patient(NUMBER, "urn:ipp"),
         PSEUDONYMS.patient(NUMBER),
     }
     assert clean.key == PSEUDONYMS.resource("Patient", "p1")
+
+
+def test_a_logical_id_is_no_alias_of_whom_an_identifier_of_the_same_value_names(tmp_path):
+    first, second = cleaned(
+        tmp_path,
+        patient("4711", identifier=[{"system": "fhir", "value": "4712"}]),
+        patient("4712", identifier=[{"system": "urn:ipp", "value": "4711"}]),
+    )
+    assert not {first.patient, *first.aliases} & {second.patient, *second.aliases}
 
 
 def test_what_is_measured_stays(tmp_path):
@@ -307,6 +315,67 @@ def test_a_second_look_at_codes_and_numbers(tmp_path):
     assert "valueInteger" not in items[2].content and "valueQuantity" not in items[2].content
     others = cleaned(tmp_path, patient(), condition(), observation(valueInteger=687654))
     assert "code" in others[1].content and others[2].content["valueInteger"] == 687654
+
+
+@pytest.mark.parametrize(
+    "value", [6876.54321, 687654.321, -687654321, 0.687654321, 0.0000687654321, 687654321.5]
+)
+def test_digits_are_compared_without_point_and_sign(tmp_path, value):
+    own = patient(identifier=[{"value": "687654321"}])
+    given = observation(valueQuantity={"value": value})
+    assert "valueQuantity" not in one(tmp_path, given, own)
+    assert one(tmp_path, given, patient())["valueQuantity"] == {"value": value}
+
+
+def test_of_who_is_not_in_the_source_no_long_whole_number_stays(tmp_path):
+    given = observation(
+        of="Patient/elsewhere", valueInteger=12_345_678, component=[{"valueQuantity": {"value": 12345678.0}}]
+    )
+    (clean,) = cleaned(tmp_path, given)
+    assert "valueInteger" not in clean.content and "component" not in clean.content
+    device = {
+        "resourceType": "Device",
+        "id": "d",
+        "property": [
+            {
+                "type": {"coding": [{"system": SNOMED, "code": "44054006"}]},
+                "valueQuantity": {"value": value},
+            }
+            for value in (12_345_678, 1_234_567, 12_345_678.5)
+        ],
+    }
+    (clean,) = cleaned(tmp_path, device)
+    kept = [each.get("valueQuantity") for each in clean.content["property"]]
+    assert kept == [None, {"value": 1_234_567}, {"value": 12_345_678.5}]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"value": 89, "system": UCUM, "code": "a"}, 89),
+        ({"value": 97, "system": UCUM, "code": "a"}, 90),
+        ({"value": 1_164, "system": UCUM, "code": "mo"}, 1_080),
+        ({"value": 5_061, "system": UCUM, "code": "wk"}, 4_696),
+        ({"value": 35_429, "system": UCUM, "code": "d"}, 32_872),
+        ({"value": 97, "unit": "a"}, 90),
+        ({"value": 97, "unit": "years"}, None),
+        ({"value": 30, "system": UCUM, "code": "kg"}, None),
+        ({"value": 97, "system": UCUM, "code": "da"}, None),
+        ({"value": 30}, None),
+    ],
+)
+def test_ages_are_limited_by_their_unit(tmp_path, given, kept):
+    assert one(tmp_path, condition(onsetAge=given)).get("onsetAge", {}).get("value") == kept
+
+
+def test_ranges_of_ages_go(tmp_path):
+    ages = {"low": {"value": 97, "unit": "a"}, "high": {"value": 98, "unit": "a"}}
+    content = one(
+        tmp_path,
+        observation(referenceRange=[{"age": ages, "low": {"value": 5}}], component=[{"valueInteger": 1}]),
+    )
+    assert content["referenceRange"] == [{"low": {"value": 5}}]
+    assert "onsetRange" not in one(tmp_path, condition(onsetRange=ages, abatementRange=ages))
 
 
 def test_a_postal_code_within_a_code_is_by_chance(tmp_path):

@@ -4,12 +4,17 @@ import gzip
 import json
 from pathlib import Path
 
+import orjson
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from protocol.errors import DataError
 from protocol.fhir import reading
+from protocol.fhir.importing import deidentified
 from protocol.fhir.reading import Found, Refused, Source
-from tests.protocol.fhir.made import bundle, observation, patient, write
+from protocol.fhir.resource import Clean
+from tests.protocol.fhir.made import PSEUDONYMS, RULES, TODAY, bundle, observation, patient, write
 
 
 def read(*paths: Path) -> list[Found | Refused]:
@@ -58,6 +63,13 @@ BAD_LINES = {
     b'{"resourceType":"Patient","id":"a","id":"b","c":"\\u0022:"}': "an object names a member twice",
     b'{"resourceType":"Patient","a":' + b"[" * 70 + b"]" * 70 + b"}": "it is nested deeper than 64",
     b'{"resourceType":"Patient","a":' + b"[" * 5000 + b"]" * 5000 + b"}": "it is nested deeper than 64",
+    b'{"resourceType":"Patient","a":' + b"[" * 300 + b"]" * 300 + b"}": "it is nested deeper than 64",
+    b'{"resourceType" : "Patient","a":' + b"[" * 300 + b"]" * 300 + b"}": "it is nested deeper than 64",
+    b'{"resourceType":"Patient","a":' + b"1" * 5000 + b"}": "it is not JSON",
+    b'"\\u0000"': "it holds a NUL character",
+    b'"a\\" : \\u0000"': "it holds a NUL character",
+    b'"a\\" : b"': "it is not a FHIR resource",
+    b"7": "it is not a FHIR resource",
     b'{"id":"x"}': "not a FHIR resource: without resourceType",
     b'{"resourceType":["Patient"]}': "not a FHIR resource: without resourceType",
     b'[{"resourceType":"Patient"}]': "it is not a FHIR resource",
@@ -175,6 +187,66 @@ def test_of_a_bundle_only_the_entry_with_something_wrong_is_refused(tmp_path, ba
     assert refused(found) == {2: reason} and isinstance(found[0], Found)
 
 
+@pytest.mark.parametrize("blank", ["", " "])
+def test_of_a_bundle_null_is_no_entry_and_a_deep_one_is_refused_alone(tmp_path, blank):
+    deep = '{"resource":{"resourceType":"Patient","x":' + "[" * 300 + "]" * 300 + "}}"
+    path = tmp_path / "a.json"
+    path.write_text(
+        f'{{"resourceType"{blank}:"Bundle","type":"batch","entry":[null,{deep},"\\u0000",3,{{"resource":null}},'
+        f'{{"resource":{GOOD.decode()}}}]}}'
+    )
+    found = read(path)
+    assert refused(found).keys() == {1, 2, 3, 4, 5} and refused(found)[2] == "it is nested deeper than 64"
+    assert isinstance(found[-1], Found)
+
+
+@pytest.mark.parametrize("digits", [str(2**63), str(2**64), f"-{2**63 + 1}", "9" * 300, "-0", "12"])
+@pytest.mark.parametrize("blank", ["", " "])
+def test_integers_beyond_64_bits_are_read_as_the_nearest_double(tmp_path, digits, blank):
+    found = read(lines(tmp_path, f'{{"resourceType"{blank}:"Patient","a":{digits}}}'.encode(), GOOD))
+    (first, _) = found
+    assert isinstance(first, Found) and first.resource["a"] == float(digits)
+    assert json.loads(orjson.dumps(first.resource)) == first.resource
+
+
+_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8)
+    | st.sampled_from(["Patient", "Bundle", "\0", '": ', "urn:uuid:1", "p1"]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                ["resourceType", "id", "entry", "resource", "fullUrl", "type", "meta", "name", "\0"]
+            ),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=20,
+)
+_SEPARATORS = st.sampled_from([(",", ":"), (", ", ": "), (" , ", " : ")])
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(_VALUES, max_size=5), _SEPARATORS, st.booleans(), st.booleans(), st.integers(0, 400))
+def test_any_line_and_any_entry_is_found_or_refused(tmp_path, values, separators, in_bundle, streamed, depth):
+    for _ in range(depth if depth > 300 else 0):
+        values = [values]
+    document = {"resourceType": "Bundle", "type": "batch", "entry": values}
+    path = tmp_path / "a"
+    texts = [document] if in_bundle else [*values, {"resourceType": "Patient"}]
+    path.write_text("\n".join(json.dumps(each, separators=separators) for each in texts))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(reading, "MAX_BYTES", 64 if streamed else reading.MAX_BYTES)
+        found = list(deidentified(Source([path]), RULES, PSEUDONYMS, today=TODAY))
+    assert all(isinstance(each, Clean | Refused) for each in found)
+    assert len(found) <= len(values) + 1
+
+
 def test_a_single_resource_in_many_lines_is_a_document(tmp_path):
     path = tmp_path / "a.ndjson"
     path.write_text(json.dumps(patient(), indent=1))
@@ -266,6 +338,9 @@ def test_a_streamed_bundle_refuses_by_entry(tmp_path):
     entries[60] = '{"resource":{"resourceType":"Patient","id":"a\\u0000"}}'
     entries[70] = '{"resource":{"resourceType":"Patient","x":' + "[" * 70 + "]" * 70 + "}}"
     entries[80] = "3"
+    entries[90] = "null"
+    entries[100] = '{"resource":{"resourceType":"Patient","x":' + "[" * 300 + "]" * 300 + "}}"
+    entries[110] = '{"resource":{"resourceType":"Patient","x":' + "[" * 2000 + "]" * 2000 + "}}"
     path = tmp_path / "a.json"
     path.write_text('{"resourceType":"Bundle","type":"batch","entry":[' + ",".join(entries) + "]}")
     found = read(path)
@@ -274,6 +349,9 @@ def test_a_streamed_bundle_refuses_by_entry(tmp_path):
         61: "it holds a NUL character",
         71: "it is nested deeper than 64",
         81: "it is not an entry of a Bundle",
+        91: "it is not an entry of a Bundle",
+        101: "it is nested deeper than 64",
+        111: "it is nested deeper than 64",
     }
     assert len(found) == 200
 

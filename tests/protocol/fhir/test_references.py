@@ -184,6 +184,35 @@ def test_other_patients_are_not_named(tmp_path):
     assert content["performer"] == [{"reference": OWN}]
 
 
+def test_what_is_another_patients_is_not_named_either(tmp_path):
+    others = observation("theirs", of="Patient/p2")
+    own = observation("own", hasMember=[{"reference": "Observation/own"}])
+    given = observation(
+        hasMember=[{"reference": "Observation/theirs"}, {"reference": "Observation/own"}],
+        encounter={"reference": "Encounter/e1"},
+        focus=[{"reference": "https://fhir.example/Observation/theirs"}],
+    )
+    encounter = ENCOUNTER | {"subject": {"reference": "urn:uuid:two"}}
+    path = write(
+        tmp_path / "a.json",
+        bundle(
+            given, own, others, encounter, patient(), patient("p2"), urls=["", "", "", "", "", "urn:uuid:two"]
+        ),
+    )
+    clean, refused = parted(imported(path, servers=["https://fhir.example"]))
+    assert not refused
+    assert clean[0].content["hasMember"] == [{"reference": f"Observation/{clean[1].content['id']}"}]
+    assert not {"encounter", "focus"} & set(clean[0].content)
+
+
+def test_an_id_at_the_end_of_a_full_url_is_not_the_urls(tmp_path):
+    """A URL that ends in a letter of the id still names the resource by its id."""
+    url = "urn:uuid:00000000-0000-0000-0000-000000000001"
+    document = bundle(patient("1"), observation("a", of=url), observation("b", of="Patient/1"), urls=[url])
+    clean, refused = parted(imported(write(tmp_path / "a.json", document)))
+    assert not refused and {each.patient for each in clean} == {PSEUDONYMS.patient("1", "fhir")}
+
+
 def test_the_same_individual_under_another_id_is_named(tmp_path):
     given = patient(link=[{"other": {"reference": "Patient/p2"}, "type": "seealso"}])
     content = one(tmp_path, given, given, patient("p2"))

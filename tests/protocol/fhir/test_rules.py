@@ -81,6 +81,44 @@ BAD = [
     (("resources", "Patient"), {"as-type": "address"}, "no rules for its type, Address"),
     (("resources", "Observation"), {"keep": "valueString"}, "can hold anything"),
     (("resources",), [], "resources"),
+    (("resources", "Observation"), {"text": "valueBase64Binary"}, "no such element"),
+    (("types", "Attachment"), {"text": "data"}, "not for a base64Binary"),
+    (("types", "Age"), {"keep": "value system code"}, "generalise 90"),
+    (("resources", "Procedure"), {"as-type": "performedRange"}, "ages in a Range"),
+    (("resources", "Observation"), {"as-type": "component.referenceRange.age"}, "ages in a Range"),
+    *(
+        (("resources", kind), {"date-shift": "birthDate"}, "a day of birth is not moved")
+        for kind in ("Patient", "Person", "RelatedPerson", "Practitioner")
+    ),
+    (("resources", "FamilyMemberHistory"), {"date-shift": "bornDate"}, "a day of birth is not moved"),
+    *(
+        (("systems", "urn:own"), {"title": "Own", "pattern": pattern}, "would pass for codes")
+        for pattern in (
+            "[A-Z][a-z]{5}",
+            "[a-z]{1,200}",
+            "[0-9]{8}",
+            "[0-9]{15}",
+            "6[0-9]{7}",
+            "[A-Z]{0,3}",
+            "[A-Z]{200}",
+            ".{6}",
+            r"\w{8}",
+        )
+    ),
+    *(
+        (("systems", "urn:own"), {"title": "Own", "pattern": pattern}, "repeats")
+        for pattern in (
+            "(?:[A-Z]+)+",
+            "[A-Z]*",
+            "A(?:[0-9]{1,9}){1,9}Z",
+            "(?:A?){30}",
+            "(?:A|[A-B]C){30}",
+            "A(?=B)B",
+            r"(A)\1",
+            "A{1,90}A{1,90}A{1,90}A{1,90}9",
+            "A+?9",
+        )
+    ),
 ]
 
 
@@ -108,6 +146,16 @@ def test_what_no_rule_names_is_removed_and_a_type_without_rules_refused(tmp_path
     given = patient(active=True, maritalStatus={"text": "x"}, name=[{"family": "Zorvane"}])
     content = one(tmp_path, given, given, rules=rules)
     assert set(content) == {"resourceType", "id", "gender"}
+
+
+@pytest.mark.parametrize("code", ["75", "7", " 7 5 ", "7-5", ""])
+def test_a_start_that_is_the_whole_goes(tmp_path, code):
+    rules = Rules.parse(
+        changed("types", "Address", to={"generalise 2": "postalCode"})
+        | {"resources": {"Patient": {"as-type": "address"}}}
+    )
+    given = patient(address=[{"postalCode": code}])
+    assert "address" not in one(tmp_path, given, given, rules=rules)
 
 
 def test_postal_codes_keep_their_beginning_where_rules_say_so(tmp_path):

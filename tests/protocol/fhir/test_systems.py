@@ -57,6 +57,23 @@ def test_other_texts_are_no_units(unit):
     assert not is_ucum(unit)
 
 
+@pytest.mark.parametrize("unit", ["24.12.8", "8/12/24", "10*24.8", "1009", "100.1000", "10*12.10*3"])
+def test_units_do_not_spell_numbers(unit):
+    assert not is_ucum(unit)
+
+
+@pytest.mark.parametrize("unit", ["10*6/L", "/100{WBC}", "mg/24.h", "10*-3.[IU]/mL", "1000"])
+def test_a_unit_may_have_one_factor(unit):
+    assert is_ucum(unit)
+
+
+@pytest.mark.parametrize("check", [is_sctid, is_loinc, is_ucum])
+@given(text=st.text(max_size=30))
+def test_checks_answer_any_text(check, text):
+    assert check(text) in (True, False)
+    assert not check("") and not check("Dupont") and not check("٤٤٠٥٤٠٠٦")
+
+
 @given(st.text(max_size=60))
 def test_any_text_is_answered(text):
     for codes in RULES.systems.values():
@@ -72,6 +89,11 @@ def test_any_text_is_answered(text):
         ("http://www.whocc.no/atc", "ANNA", False),
         ("http://hl7.org/fhir/sid/cvx", "140", True),
         ("http://hl7.org/fhir/sid/cvx", "1400", False),
+        ("urn:ietf:rfc:3986", "urn:oid:1.2.840.10008.5.1.4.1.1.77.1.5.1", True),
+        ("urn:ietf:rfc:3986", "1.2.840.10008.5.1.4.1.1.2", True),
+        ("urn:ietf:rfc:3986", "urn:oid:1.2.840.10008.5.1.4.1.980.02.03", False),
+        ("urn:ietf:rfc:3986", "urn:oid:1.2.840.10008.5.1.4.1.1.02", False),
+        ("urn:ietf:rfc:3986", "urn:oid:1.2.840.10008.5.1.4.06.12.34.56.78", False),
         ("http://dicom.nema.org/resources/ontology/DCM", "MR", True),
         ("http://dicom.nema.org/resources/ontology/DCM", "DUPONT", False),
         ("http://terminology.hl7.org/CodeSystem/v3-MaritalStatus", "M", True),

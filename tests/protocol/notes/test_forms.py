@@ -82,7 +82,7 @@ DATES = [
     "March 12, 2024", "March 12th, 2024", "12 March 2024", "12th of March", "Dec 5", "Dec. 5, 2023", "5 Dec",
     "12-Mar-2024", "12MAR2024", "mars 2024", "March 2024", "03/2024", "20240312", "mardi 12 mars", "Tuesday 12 March",
     "3 au 12 mai 2024", "12‑03‑2024", "12\u00a0mars\u00a02024", "12 mars\n2024", "12/\u200b03/2024",
-    "１２/０３/２０２４",
+    "１２/０３/２０２４", "12.IV.1950", "12/IV/50", "3 xi 2020", "12-III-1950",
 ]  # fmt: skip
 SHORT_DATES = [
     ("le 3/5", "3/5"),
@@ -95,8 +95,10 @@ KEPT = [
     "6/12 left eye", "5 mg x 3", "Hb 13,2 g/dL", "plaquettes 250000", "en 1998", "since 2005", "à 14h30", "at 10:45",
     "17:42", "CIM-10 I21.4", "LOINC 718-7", "SNOMED CT 44054006", "DEQP003", "T2N0M0", "45 ans", "a 54-year-old",
     "38,5 °C", "1,5 L", "INR 2.5", "Covid19",
-    "may 5 mg be enough", "1-0-1", "pH 7,38", "T-score -2,6", "2 cours de natation", "3 place settings", "G2P1", "J12",
-    "100 mL/h", "0,4 mL", "24/30 au MMS", "CHA2DS2-VASc 3", "10 points", "version 2.1", "90 mg", "95 %", "12 000/mm3",
+    "may 5 mg be enough", "1-0-1", "pH 7,38", "T-score -2,6", "2 cours de natation", "3 place settings",
+    "G2P1", "J12",
+    "stade IV 2019", "2.i.20", "3 V 20", "100 mL/h", "0,4 mL", "24/30 au MMS", "CHA2DS2-VASc 3", "10 points",
+    "version 2.1", "90 mg", "95 %", "12 000/mm3",
 ]  # fmt: skip
 
 

@@ -40,6 +40,14 @@ CLEANED = [
     ("Smith, John was seen", "[NAME] was seen"),
     ("M. et Mme Ketelbuters", "M. et Mme [NAME]"),
     ("Ketelbuters, 45 ans, consulte", "[NAME], 45 ans, consulte"),
+    ("Mme quemenet revient", "Mme [NAME] revient"),
+    ("Seen by Dr ottleymarsh today", "Seen by Dr [NAME] today"),
+    ("Mr rose came", "Mr [NAME] came"),
+    ("Mrs jones declined", "Mrs [NAME] declined"),
+    ("M. ketelbuters sort", "M. [NAME] sort"),
+    ("infirmière: quemenet", "infirmière: [NAME]"),
+    ("Patient: ketelbuters", "Patient: [NAME]"),
+    ("the nurse xanthe called", "the nurse [NAME] called"),
     # by shape
     ("Selon Ketelbuters, la douleur cède.", "Selon [NAME], la douleur cède."),
     ("Discussed with Xanthe Ottleymarsh.", "Discussed with [NAME]."),
@@ -79,6 +87,9 @@ KEPT = [
     "Helicobacter pylori négatif, Staphylococcus aureus absent.",
     "Il marche. Elle dort. On poursuit.",
     "Jackson-Pratt drain, Doppler, Holter.",
+    "Mr presented with chest pain.",
+    "Patient: asymptomatique, apyrétique.",
+    "Infirmière libérale à domicile, nurse reassured.",
 ]
 NAMES = ["Ketelbuters", "Zoéline", "Ottleymarsh", "Xanthe", "Quemenet"]
 

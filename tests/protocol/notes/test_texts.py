@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+import time
 import unicodedata
 
 import pytest
@@ -22,6 +23,7 @@ MANY = 150_000
 LARGE = [
     "a", "A", "1", " ", "\n", "@", "a@", "é", "\0", "\u200b", ".", "-", "a-", "a'", "M. ", "A. ", "12 ", "1/", "(",
     "01 23 45 67 89 ", "12/03/2024 ", "中", "1 mai ", "12 rue ", "75000 Paris ", "FR76 0000 ", "IPP: ", "tel ",
+    "&", "&amp;", "<b>", "<!--", "<!-- -->", "<a b=", "&#1", "\\X41", "1 v 20", "a=\n",
     "http://", "www.", ":", "P<", "Jean de la ", "nom : ", "Abcdefgh ", "[NAME] ", "1  ,  ", "patient's son ",
 ]  # fmt: skip
 
@@ -86,10 +88,11 @@ def test_any_text_is_cleaned(text: str) -> None:
     cleaned = ANY.clean(text, known=[text[:10]])
     at, pieces = 0, []
     for span in cleaned.spans:
-        assert at <= span.start < span.end <= len(text)
-        pieces += [text[at : span.start], f"[{span.kind}]"]
+        assert at <= span.start < span.end <= len(cleaned.read)
+        pieces += [cleaned.read[at : span.start], f"[{span.kind}]"]
         at = span.end
-    assert cleaned.text == "".join([*pieces, text[at:]])
+    assert cleaned.text == "".join([*pieces, cleaned.read[at:]])
+    assert cleaned.read == text or any(each in text for each in "&<\\=")
 
 
 ANY = Deidentifier()
@@ -119,6 +122,70 @@ def test_folding_is_one_form_for_what_looks_the_same() -> None:
     assert (folded.text, folded.bare) == ("Oe 12-3 é'", "oe 12-3 e'")
     assert folded.span(0, 2) == (0, 1)
     assert folded.span(8, 9) == (7, 9)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Lef&egrave;vre", "Le<b>f\u00e8</b>vre", "Lef&amp;#232;vre", "Lef&amp;amp;amp;amp;amp;#xe8;vre",
+        "Le\x01f\u00e8vre",
+        "Lef\x08\u00e8vre", "Lef\x9f\u00e8vre", "Lef\u034f\u00e8vre", "Lef\ufe00\u00e8vre", "Lef\u3164\u00e8vre",
+        "Lef=C3=A8vre", "Lef\u00e8=\nvre", "Lef\\u00e8vre", "Lef\\xe8vre", "<p>Le<x>f\u00e8</x>vre</p>",
+        "Le<x a=\"1\">f\u00e8vre",
+        "Le<!-- x -->f\u00e8vre", "<![CDATA[Lef\u00e8vre]]>", "Le<![CDATA[f\u00e8]]>vre", "L E F \u00c8 V R E",
+        "l.e.f.e.v.r.e",
+        "Le&lt;b&gt;f\u00e8&lt;/b&gt;vre", "&#76;ef\u00e8vre", "\\X4C\\ef\u00e8vre", "Lefevre2", "2lefevre",
+    ],
+)  # fmt: skip
+def test_a_known_name_goes_however_it_is_hidden(deidentifier: Deidentifier, written: str) -> None:
+    for cleaned in (deidentifier.clean, deidentifier.clean_html):
+        text = cleaned(f"chez {written} hier", known=["Lef\u00e8vre"]).text
+        assert "[KNOWN]" in text and "vre" not in text.lower()
+
+
+@pytest.mark.parametrize(
+    ("written", "left"),
+    [
+        ("06&nbsp;12&nbsp;34&nbsp;56&nbsp;78", "[PHONE]"),
+        ("12<b>/04/</b>1950", "[DATE]"),
+        ("Dr&#32;Ottleymarsh", "Dr [NAME]"),
+    ],
+)
+def test_what_has_a_form_goes_with_markup_in_it(deidentifier: Deidentifier, written: str, left: str) -> None:
+    assert deidentifier.clean(f"au {written}.").text == f"au {left}."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "PaO2 <60 et >50",
+        "a<b",
+        "x <y and z> w",
+        "LDL <LOQ>",
+        "FC=75bpm",
+        "R&D, A&E",
+        "T=37, Na =\n140",
+        "-->",
+        "\\o/",
+    ],
+)
+def test_what_is_no_markup_stays(deidentifier: Deidentifier, text: str) -> None:
+    assert deidentifier.clean(text).text == text
+
+
+def test_a_number_of_a_character_that_is_too_long_to_read(deidentifier: Deidentifier) -> None:
+    for cleaned in (deidentifier.clean, deidentifier.clean_html):
+        assert cleaned("pale &#" + "9" * 6000 + "; skin").text.split() == ["pale", "skin"]
+
+
+def test_many_long_known_values_take_little_time(deidentifier: Deidentifier) -> None:
+    """Of other members each time, as the words of the staff are."""
+    known = [f"{number:07}-{number * 7919 % 10**12:012}-ABCDEFGH{number}" * 4 for number in range(250)]
+    deidentifier.clean(NOTE, known=known)
+    began = time.process_time()
+    for number in range(20):
+        deidentifier.clean(NOTE, known=[*known, f"Zq{chr(97 + number)}rolex"])
+    assert time.process_time() - began < 2
 
 
 def test_narratives_give_their_text() -> None:
