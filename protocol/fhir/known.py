@@ -190,7 +190,11 @@ def displayed(resource: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 and (told := _person_in(element, value)) is not None
             ):
                 yield shown, told
-            waiting += [(name, each) for name, each in value.items() if type(each) in (dict, list)]
+            waiting += [
+                (name, each)
+                for name, each in value.items()
+                if type(each) in (dict, list) and name not in _WITHOUT_PEOPLE
+            ]
 
 
 def _person_in(element: str, value: dict[str, Any]) -> str | None:
@@ -207,6 +211,14 @@ def _person_in(element: str, value: dict[str, Any]) -> str | None:
     return "" if element in _ACTORS and "code" not in value and "system" not in value else None
 
 
+#: Elements of codes and numbers alone, which are most of all: no reference is in them.
+_WITHOUT_PEOPLE = frozenset(
+    {
+        "coding", "code", "category", "meta", "text", "component", "interpretation", "referenceRange", "valueQuantity",
+        "valueCodeableConcept", "class", "clinicalStatus", "verificationStatus", "productOrService", "adjudication",
+        "net", "total", "amount", "vaccineCode", "medicationCodeableConcept",
+    }
+)  # fmt: skip
 _LONGEST_REFERENCE = 200
 _TYPED = re.compile(r"(?:^|/)[A-Z][A-Za-z]+[/?]|^.{199}", re.DOTALL)
 
