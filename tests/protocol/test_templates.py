@@ -32,7 +32,7 @@ def fitting(template: Template) -> dict:
 
 
 def test_every_data_set_has_one():
-    assert templates.names() == ["breast-cancer", "breast-ultrasound", "heart-disease"]
+    assert templates.names() == ["breast-cancer", "breast-ultrasound", "heart-disease", "prediabetes"]
 
 
 @pytest.mark.parametrize("name", templates.names())
