@@ -53,9 +53,11 @@ def test_records_become_a_model_and_who_withdraws_is_out_of_the_next(four: Recor
     four.said(actor, "dataset", "verify", "--name", NAME, "--prove", str(place), "--out", str(proof))
     assert four.said(actor, "dataset", "verify", "--proof", str(proof))["version"] == 1
     exported = tmp_path / "held.zip"
-    assert four.said(actor, "vault", "export", "-", "--out", str(exported), stdin=f"{number}\n")["resources"]
+    assert four.said(
+        actor, "vault", "export", "-", "--issuer", "fhir", "--out", str(exported), stdin=f"{number}\n"
+    )["resources"]
 
-    gone = four.said(actor, "vault", "withdraw", "-", stdin=f"{number}\n")
+    gone = four.said(actor, "vault", "withdraw", "-", "--issuer", "fhir", stdin=f"{number}\n")
     assert gone["records"] and gone["datasets"] == [
         {"dataset": NAME, "dataset_id": before.dataset_id, "version": 2, "places": [place]}
     ]
@@ -71,7 +73,17 @@ def test_records_become_a_model_and_who_withdraws_is_out_of_the_next(four: Recor
     [activity] = [each for each in register["activities"] if each["dataset_id"] == before.dataset_id]
     assert [each["withdrawn"] for each in activity["versions"]] == [0, 1]
     assert (
-        four.ran(actor, "vault", "export", "-", "--out", str(exported) + "2", stdin=f"{number}\n").returncode
+        four.ran(
+            actor,
+            "vault",
+            "export",
+            "-",
+            "--issuer",
+            "fhir",
+            "--out",
+            str(exported) + "2",
+            stdin=f"{number}\n",
+        ).returncode
         == 1
     )
 
