@@ -26,7 +26,7 @@ def one_update_each(stage: Stage, record: JobRecord) -> None:
     everyone = sorted(actor.hospital_id for actor in stage.hospitals)
     for number in range(1, record.proposal.rounds + 1):
         attempts = record.round(number).attempts
-        assert list(attempts) == [1], stage.tale(record.job_id)
+        assert list(attempts) == [1], f"{stage.tale(record.job_id)}\n{stage.scene()}"
         assert sorted(update.hospital_id for update in attempts[1].updates) == everyone
 
 
