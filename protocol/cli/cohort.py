@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from protocol.cli.command import Command
 from protocol.cli.dataset import dataset_folder, read_schema
 from protocol.cli.output import Result, done, facts, next_commands, percent, table, working
 from protocol.cli.session import Session
+from protocol.cli.vault_dataset import growing
 from protocol.errors import DataError
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from protocol.vault.record_dataset import RecordDataset
     from protocol.vault.store import Vault
 
-#: A version says when its patients came, and of few of them that is personal.
-MIN_PATIENTS = 5
 _BAR = 40
 
 
@@ -60,18 +58,7 @@ _BAR = 40
     help="Make no dataset: write a schema whose constants are of these rows, to be published once for all.",
 )
 @click.option("--dry-run", is_flag=True, help="Make no dataset: show what it would be.")
-@click.option(
-    "--held-out",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="For a new dataset: share of patients kept for reporting  [default: 0.34]",
-)
-@click.option(
-    "--min-patients",
-    type=click.IntRange(1),
-    default=MIN_PATIENTS,
-    show_default=True,
-    help="Fewest patients whose rows make a version.",
-)
+@growing
 @vault_password
 @click.pass_obj
 def cohort(
@@ -94,7 +81,7 @@ def cohort(
     of its own; so does who would then stand in a class smaller than k. The chain hears of it with `salus dataset
     register` or `append`.
     """
-    from protocol.cli.vault import open_vault
+    from protocol.cli.vault import open_vault, pseudonyms_of
     from protocol.cohort.build import build
     from protocol.cohort.members import members_of, source_of, without
     from protocol.data.splits import split_key
@@ -123,7 +110,7 @@ def cohort(
         found = build(
             Records(vault),
             mapping,
-            at=_today(session, vault),
+            at=pseudonyms_of(session, vault).today,
             k=source.get("k", k),
             max_suppressed=max_suppressed,
             consent=source.get("consent", consent),
@@ -212,16 +199,6 @@ def _schema(mapping: CohortMapping, schema: str | None) -> DataSchema:
     if not isinstance(read, DataSchema):
         raise DataError(f"The schema {read.name} is not of a table.")
     return mapping.check(read)
-
-
-def _today(session: Session, vault: Vault) -> Any:
-    """Today as a patient's records have it, whose dates were moved."""
-    from protocol.data.pseudonyms import SECRET, Pseudonyms
-
-    pseudonyms = Pseudonyms.open(session.settings.home / SECRET)
-    vault.bind(pseudonyms.check)
-    today: date = datetime.now(UTC).date()
-    return lambda patient: today + pseudonyms.shift(patient)
 
 
 def _fitted(mapping: CohortMapping, found: Cohort, target: Path) -> Result:

@@ -110,7 +110,7 @@ def import_(
     try:
         with working("Reading") as work:
             found = deidentified(source, rules, pseudonyms, Deidentifier(), servers=servers)
-            taken, refused = _taken(into, found, work, keep=bad_lines == "skip")
+            taken, refused = _taken(into, rules, found, work, keep=bad_lines == "skip")
     except _RolledBack as rolled_back:
         (refused,) = rolled_back.args
         return _result({}, refused, kept=False, hint=" Correct them, or keep the rest with --bad-lines skip.")
@@ -186,13 +186,13 @@ def _rules(path: Path | None) -> Rules:
 
 
 def _taken(
-    into: Records, found: Iterable[Clean | Refused], work: Working, *, keep: bool
+    into: Records, rules: Rules, found: Iterable[Clean | Refused], work: Working, *, keep: bool
 ) -> tuple[Import, list[Refused]]:
     """What was taken and what not. Raises _RolledBack with the latter, unless the rest is to be kept."""
     from protocol.fhir.reading import Refused
 
     refused: list[Refused] = []
-    with into.importing() as taking:
+    with into.importing(rules.digest().hex()) as taking:
         for number, each in enumerate(found, 1):
             if isinstance(each, Refused):
                 refused.append(each)

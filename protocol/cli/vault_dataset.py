@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,6 +17,26 @@ from protocol.errors import DataError
 
 #: A version says when its images came, and of few patients that is personal.
 MIN_PATIENTS = 5
+
+
+def growing(command: Callable[..., Any]) -> Callable[..., Any]:
+    """How a dataset of the vault is split, and of how many patients its versions are."""
+    for option in (
+        click.option(
+            "--min-patients",
+            type=click.IntRange(1),
+            default=MIN_PATIENTS,
+            show_default=True,
+            help="Fewest patients whose records make a version.",
+        ),
+        click.option(
+            "--held-out",
+            type=click.FloatRange(0, 1, min_open=True, max_open=True),
+            help="For a new dataset: share of patients kept for reporting  [default: 0.34]",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 @click.command(
@@ -30,18 +52,7 @@ MIN_PATIENTS = 5
 @click.option(
     "--where", help="For a new dataset: the SQL condition of its cohort, as in `salus vault query` [all]."
 )
-@click.option(
-    "--held-out",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="For a new dataset: share of patients kept for reporting  [default: 0.34]",
-)
-@click.option(
-    "--min-patients",
-    type=click.IntRange(1),
-    default=MIN_PATIENTS,
-    show_default=True,
-    help="Fewest patients whose images make a version.",
-)
+@growing
 @vault_password
 @click.pass_obj
 def dataset(

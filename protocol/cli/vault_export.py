@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from protocol.cli.command import Command
 from protocol.cli.dataset import models_used
 from protocol.cli.output import Result, done, facts, working
 from protocol.cli.session import Session
-from protocol.errors import DataError, SalusError
+from protocol.errors import SalusError
 
 if TYPE_CHECKING:
     from protocol.access import Membership
@@ -47,15 +46,13 @@ def export(
     """
     from protocol import access
     from protocol.cli.vault import open_vault, pseudonyms_of
-    from protocol.cli.vault_withdraw import same_person
+    from protocol.cli.vault_withdraw import own_id, same_person
     from protocol.vault.records import Records
 
-    given = sys.stdin.readline() if patient == "-" else patient
-    if not given.strip():
-        raise DataError("A patient's id is needed.", "Give it as the images or the records have it.")
+    given = own_id(patient)
     opened = open_vault(session, vault_password_file)
     records = Records(opened)
-    pseudonym = pseudonyms_of(session, opened).patient(given.strip(), issuer.strip())
+    pseudonym = pseudonyms_of(session, opened).patient(given, issuer.strip())
     names = sorted({pseudonym, *same_person(records, pseudonym, issuer)})
     with working("Gathering"):
         memberships, notices, failed = _memberships(session, opened, names)

@@ -54,12 +54,10 @@ def withdraw(session: Session, patient: str, issuer: str, vault_password_file: P
     from protocol.gateway.service import devices_of
     from protocol.vault.records import Records
 
-    given = sys.stdin.readline() if patient == "-" else patient
-    if not given.strip():
-        raise DataError("A patient's id is needed.", "Give it as the images or the records have it.")
+    given = own_id(patient)
     opened = open_vault(session, vault_password_file)
     records = Records(opened)
-    pseudonym = pseudonyms_of(session, opened).patient(given.strip(), issuer.strip())
+    pseudonym = pseudonyms_of(session, opened).patient(given, issuer.strip())
     people = same_person(records, pseudonym, issuer)
     with working("Removing"):
         # All of them first of all: whatever happens next, nothing of theirs is given to anybody.
@@ -101,6 +99,14 @@ def withdraw(session: Session, patient: str, issuer: str, vault_password_file: P
         "datasets": datasets,
     }
     return Result({**document, "models": None if unasked else uses_document(models)}, view, notices, ok=found)
+
+
+def own_id(given: str) -> str:
+    """The hospital's own id of a patient, from standard input where it is -. Raises DataError for none."""
+    found = (sys.stdin.readline() if given == "-" else given).strip()
+    if not found:
+        raise DataError("A patient's id is needed.", "Give it as the images or the records have it.")
+    return found
 
 
 def same_person(records: Records, pseudonym: str, issuer: str) -> list[str]:

@@ -37,6 +37,9 @@ class Source(Protocol):
     def by_patient(self, types: Iterable[str]) -> Iterator[tuple[str, list[Clean]]]:
         """A patient's resources of these types together; of nobody who withdrew."""
 
+    def rules(self) -> list[str]:
+        """Digests of the rules that they were de-identified by."""
+
     def individuals(self) -> Mapping[str, frozenset[str]]:
         """All pseudonyms of the individual that one is of, where their Patient resources say that they are several."""
 
@@ -89,13 +92,12 @@ def build(
     consent: str | None = None,
     levels: Mapping[str, int] | None = None,
     existing: Members | None = None,
-    rules: str = "",
 ) -> Cohort:
     """The cohort of a mapping, or what has come since.
 
     ``at``: today as a patient's records have it, which is moved by the patient's shift; ``k``, ``max_suppressed`` and
     ``consent``: other than the mapping's, ``k`` not below it, and opt-in only ever in the place of opt-out; ``levels``:
-    those of the dataset that ``existing`` are the members of; ``rules``: digest of the de-identification, in hex.
+    those of the dataset that ``existing`` are the members of.
     Raises `DataError` for settings that the mapping forbids, and where k cannot be reached.
     """
     k, mode = _settings(mapping, k, consent)
@@ -136,7 +138,7 @@ def build(
     report = {
         "cohort": mapping.name,
         "mapping": mapping.digest().hex(),
-        **({"rules": rules} if rules else {}),
+        "rules": records.rules(),
         "purpose": mapping.purpose,
         "consent": mode,
         "features": len(mapping.features),

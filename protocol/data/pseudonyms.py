@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hmac
 import secrets
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
@@ -78,6 +78,10 @@ class Pseudonyms:
     def resource(self, kind: str, resource_id: str) -> bytes:
         """What stands for a FHIR resource of a type and logical id (16 bytes)."""
         return self._digest(b"resource", kind, resource_id)[:16]
+
+    def today(self, pseudonym: str) -> date:
+        """Today as a patient's records have it, whose dates are moved."""
+        return datetime.now(UTC).date() + self.shift(pseudonym)
 
     def _digest(self, kind: bytes, *parts: str) -> bytes:
         encoded = [part.encode("utf-8") for part in parts]

@@ -11,7 +11,6 @@ import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -100,12 +99,10 @@ class RecordsDemo(Demo):
         vault, place = self._vault(actor.home), actor.home / "datasets" / self.data.name
         if place.exists():
             return RecordDataset.open(place, vault=vault)
-        pseudonyms, today = Pseudonyms.open(actor.home / SECRET, make=True), datetime.now(UTC).date()
+        pseudonyms = Pseudonyms.open(actor.home / SECRET, make=True)
         vault.bind(pseudonyms.check)
         self._import(actor, vault, pseudonyms)
-        cohort = build(
-            Records(vault), self.data.mapping, at=lambda patient: today + pseudonyms.shift(patient)
-        )
+        cohort = build(Records(vault), self.data.mapping, at=pseudonyms.today)
         left_out = sum(cohort.left_out.values())
         self._line(
             f"   a cohort of {len(cohort.rows)} patients, {cohort.labels[1]} with the diagnosis, nobody in a class of"
@@ -134,8 +131,9 @@ class RecordsDemo(Demo):
             for number, bundle in enumerate(bundles):
                 paths.append(Path(folder) / f"{number:04}.json")
                 paths[-1].write_text(json.dumps(bundle), encoding="utf-8")
-            source = deidentified(Source(paths), Rules.packaged("salus-fhir-1"), pseudonyms, Deidentifier())
-            with Records(vault).importing() as work:
+            rules = Rules.packaged()
+            source = deidentified(Source(paths), rules, pseudonyms, Deidentifier())
+            with Records(vault).importing(rules.digest().hex()) as work:
                 for each in source:
                     if isinstance(each, Refused):
                         raise DevnetError(f"{each.file}, {each.number}: {each.reason}")

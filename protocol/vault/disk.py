@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from protocol.data import files
 from protocol.errors import VaultError
+
+#: Large deliveries take minutes to be written.
+PATIENCE_SECONDS = 600
 
 
 def put(path: Path, content: bytes) -> None:
@@ -40,6 +45,17 @@ def sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def taken(lock: FileLock, folder: Path) -> AbstractContextManager[object]:
+    """The lock of a folder, once whoever writes there has ended. Raises VaultError after ten minutes."""
+    try:
+        return lock.acquire(timeout=PATIENCE_SECONDS)
+    except Timeout as error:
+        raise VaultError(
+            f"Another process has been writing to {folder} for {PATIENCE_SECONDS} seconds.",
+            "Wait for it, or stop it.",
+        ) from error
 
 
 @contextmanager

@@ -62,11 +62,13 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Manifest:
-    """Which files count. ``number``: of the last commit. ``withdrawn``: by pseudonym."""
+    """Which files count. ``number``: of the last commit. ``withdrawn``: by pseudonym. ``rules``: digests, in hex, of
+    all by which resources were de-identified."""
 
     number: int = 0
     files: tuple[Entry, ...] = ()
     withdrawn: dict[str, Withdrawn] = field(default_factory=dict)
+    rules: tuple[str, ...] = ()
 
     @property
     def resources(self) -> int:
@@ -87,6 +89,7 @@ class Manifest:
                 )
                 for patient, each in value.get("withdrawn", {}).items()
             },
+            tuple(value.get("rules", ())),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -97,12 +100,16 @@ class Manifest:
                 for entry in self.files
             ],
             "withdrawn": {patient: vars(each) for patient, each in self.withdrawn.items()},
+            "rules": list(self.rules),
         }
 
-    def next(self, files: Iterable[Entry], withdrawn: dict[str, Withdrawn] | None = None) -> Manifest:
+    def next(
+        self, files: Iterable[Entry], withdrawn: dict[str, Withdrawn] | None = None, rules: str = ""
+    ) -> Manifest:
         """The one that follows."""
         noted = {**self.withdrawn, **(withdrawn or {})}
-        return replace(self, number=self.number + 1, files=tuple(files), withdrawn=noted)
+        known = tuple(sorted({*self.rules, *filter(None, [rules])}))
+        return replace(self, number=self.number + 1, files=tuple(files), withdrawn=noted, rules=known)
 
 
 class Stored:

@@ -100,9 +100,9 @@ class _Run:
 class Import:
     """Get one with `Records.importing`. ``outcome`` counts as it goes, and is final once that has ended."""
 
-    def __init__(self, vault: Vault, files: RecordFiles, memory_bytes: int) -> None:
+    def __init__(self, vault: Vault, files: RecordFiles, memory_bytes: int, rules: str) -> None:
         self.outcome = Outcome()
-        self._vault, self._files = vault, files
+        self._vault, self._files, self._rules = vault, files, rules
         self._before = files.manifest()
         self._spool_bytes, self._group_bytes = memory_bytes // 4, group_bytes(memory_bytes)
         self._rows: dict[bytes, _Row] = {}
@@ -166,7 +166,7 @@ class Import:
                 written = [entry for run in self._runs for entry in run.files]
             if written or rewritten or self._refused:
                 self._vault.refuse(self._refused)
-                self._files.commit(self._before.next([*stay, *written], self._refused))
+                self._files.commit(self._before.next([*stay, *written], self._refused, self._rules))
 
     def _is_refused(self, row: _Row) -> bool:
         if row.patient in self._withdrawn or row.patient in self._refused:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from protocol.errors import VaultError
 from protocol.fhir.resource import Clean
@@ -36,8 +36,6 @@ __all__ = ["Import", "Outcome", "Records"]
 
 #: How much memory an import may take for what it spools and merges, about.
 MEMORY_BYTES = 256 << 20
-#: An import of a large delivery takes minutes.
-_PATIENCE_SECONDS = 600
 
 
 class Records:
@@ -50,12 +48,13 @@ class Records:
         self._lock = FileLock(self.folder / "lock", mode=0o600)
 
     @contextmanager
-    def importing(self) -> Iterator[Import]:
-        """Takes resources in, all that was added when this ends without an exception, and else none. Waits for whoever
-        imports or withdraws. Raises VaultError; the records are as they were then."""
+    def importing(self, rules: str = "") -> Iterator[Import]:
+        """Takes resources in, de-identified by the rules with this digest (in hex): all that was added when this ends
+        without an exception, and else none. Waits for whoever imports or withdraws. Raises VaultError; the records are
+        as they were then."""
         with self._writing():
             self._erase(())
-            work = Import(self._vault, self._files, self._memory_bytes)
+            work = Import(self._vault, self._files, self._memory_bytes, rules)
             yield work
             work.commit()
         counts = work.outcome
@@ -123,6 +122,10 @@ class Records:
         known = persons.remembered(self._files.manifest().withdrawn, patients)
         return sorted(persons.erasure(self._people, known).patients)
 
+    def rules(self) -> list[str]:
+        """Digests, in hex, of the rules by which resources here were de-identified. Raises VaultError."""
+        return list(self._files.manifest().rules)
+
     def individuals(self) -> dict[str, frozenset[str]]:
         """Who is in the records under several pseudonyms, as Patient and Person resources link them: by each of these
         all of them. Raises VaultError."""
@@ -184,13 +187,7 @@ class Records:
         """Nobody else writes meanwhile; what is not committed goes. Raises VaultError."""
         with disk.writing(str(self.folder)):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            try:
-                held = self._lock.acquire(timeout=_PATIENCE_SECONDS)
-            except Timeout as error:
-                raise VaultError(
-                    f"Another process has been writing to {self.folder} for {_PATIENCE_SECONDS} seconds.",
-                    "Wait for it, or stop it.",
-                ) from error
+            held = disk.taken(self._lock, self.folder)
         with held:
             if self._lock.lock_counter > 1:
                 raise VaultError("An import is under way here, and has to end first.")

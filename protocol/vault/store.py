@@ -25,7 +25,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from protocol.errors import DataError, VaultError
 from protocol.vault import disk
@@ -44,8 +44,6 @@ KEY = "key.json"
 LOG = "access.log"
 RECORDS = "records"
 LABELS, WITHDRAWN, PSEUDONYMS = "labels.sealed", "withdrawn.sealed", "pseudonyms.sealed"
-#: A flush of a large batch by another process may take minutes.
-_PATIENCE_SECONDS = 600
 _TRIES = 5
 
 
@@ -302,13 +300,7 @@ class Vault:
     def writing(self) -> Iterator[None]:
         """Nobody else writes meanwhile, and what others wrote is known. Raises VaultError, for `OSError` within too."""
         with disk.writing(str(self.folder)):
-            try:
-                held = self._lock.acquire(timeout=_PATIENCE_SECONDS)
-            except Timeout as error:
-                raise VaultError(
-                    f"Another process has been writing to {self.folder} for {_PATIENCE_SECONDS} seconds.",
-                    "Wait for it, or stop it.",
-                ) from error
+            held = disk.taken(self._lock, self.folder)
             with held:
                 if self._batches.mark() != self._mark or not self._index.is_whole:
                     self._refresh()

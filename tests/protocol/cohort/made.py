@@ -166,6 +166,9 @@ class FakeRecords:
     asked: list[Collection[str]] = field(default_factory=list)
     groups: dict[str, frozenset[str]] = field(default_factory=dict)
 
+    def rules(self) -> list[str]:
+        return ["ab" * 32]
+
     def individuals(self) -> dict[str, frozenset[str]]:
         return self.groups
 

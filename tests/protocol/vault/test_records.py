@@ -458,7 +458,7 @@ def test_within_an_import_nobody_starts_another(records: Records) -> None:
 def test_whoever_waits_too_long_is_told(
     vault: Vault, records: Records, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("protocol.vault.records._PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr("protocol.vault.disk.PATIENCE_SECONDS", 0.01)
     other = Records(again(vault), SMALL)
     with records.importing(), pytest.raises(VaultError, match="Another process has been writing"):
         other.withdraw("P1")
@@ -921,3 +921,15 @@ def test_the_gateway_can_store_images_while_records_come_in(vault: Vault, record
         again(vault).refuse(["SOMEBODY"])
         assert again(vault).flush() is None
     assert Counter(each.type for each in records.scan()) == {"Observation": 1}
+
+
+def test_the_rules_that_resources_came_by_are_remembered(records: Records) -> None:
+    for number, digest in enumerate(("bb", "aa", "bb")):
+        with records.importing(digest) as work:
+            work.add(observation(number, "P"))
+    assert records.rules() == ["aa", "bb"]
+    with records.importing("cc") as work:
+        work.add(observation(0, "P"))
+    assert records.rules() == ["aa", "bb"], "nothing came by these"
+    records.withdraw("P")
+    assert records.rules() == ["aa", "bb"]

@@ -770,7 +770,7 @@ def test_a_vault_is_made_once_and_opened_where_there_is_one(tmp_path: Path) -> N
 
 
 def test_only_one_writes_at_a_time(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("protocol.vault.disk.PATIENCE_SECONDS", 0.05)
     other = again(vault)
     with vault.writing():
         with pytest.raises(VaultError, match="Another process"):
